@@ -85,6 +85,34 @@ fn equally_near_claims_that_differ_leave_a_pod_unresolved() {
 }
 
 #[test]
+fn two_default_classes_that_differ_leave_a_pod_unresolved() {
+    let default = "metadata: {annotations: {storageclass.kubernetes.io/is-default-class: \"true\"}, ";
+    let classes = CLASSES.replace("metadata: {", default);
+    let (px, hostpath) = classes.split_once("---\n").unwrap();
+    let key = "metadata: {annotations: {stork.libopenstorage.org/preferLocalNodeOnly: \"true\"}, ";
+    let all = format!(
+        "{}---\n{}",
+        claim("px").replace("storageClassName: px", "accessModes: [ReadWriteOnce]"),
+        pod("p").replace("metadata: {", key)
+    );
+    // The first by name must not decide, whichever that is.
+    for name in ["px", "a"] {
+        let classes = classes.replace("name: px", &format!("name: {name}"));
+        let folder = Folder::new(&[("classes.yaml", &classes), ("pod.yaml", &all)]);
+        let why = "it names no StorageClass, and the default StorageClass is described differently in ./classes.yaml:1:1 and in \
+                   ./classes.yaml:6:1";
+        let run = folder.run("mutate . --check --strict");
+        assert!(run.code == Some(3) && run.err.contains(&format!("claim `data`: unknown: {why}")), "{}", run.err);
+        let run = folder.run("validate . --strict");
+        assert!(run.code == Some(3) && run.err.contains(&format!("claim `data`: {why}")), "{}", run.err);
+    }
+    // The same in two files.
+    let folder = Folder::new(&[("a.yaml", px), ("b.yaml", hostpath), ("pod.yaml", &all)]);
+    let run = folder.run("mutate . --check --strict");
+    assert!(run.code == Some(3) && run.err.contains("./a.yaml:1:1 and in ./b.yaml:1:1"), "{}", run.err);
+}
+
+#[test]
 fn the_claim_of_another_environment_does_not_decide() {
     let folder =
         Folder::new(&[("classes.yaml", CLASSES), ("dev/pod.yaml", &pod("p")), ("prod/claim.yaml", &claim("px"))]);

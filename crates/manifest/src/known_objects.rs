@@ -41,7 +41,7 @@ pub struct KnownObjects {
     /// By namespace, then by name.
     claims: HashMap<Box<str>, ByName<KnownClaim>>,
     pub(super) classes: HashMap<Box<str>, Descriptions<Arc<KnownClass>>>,
-    /// The default class of each file that has one.
+    /// The classes that may be the default class.
     pub(super) default_classes: Descriptions<Arc<KnownClass>>,
     pub(super) volumes: HashMap<Box<str>, Descriptions<VolumeProvisioner>>,
     /// The volumes whose `claimRef` names each claim, by its namespace, then by its name.
@@ -418,11 +418,15 @@ impl KnownObjects {
         push(&mut self.classes, name, Described::new(file, at, class));
     }
 
-    /// Keeps one default class per file: the newest, then the first by name, as Kubernetes chooses.
+    /// Of the default classes of a cluster, keeps the one that Kubernetes chooses: the newest, then the first by name. A file in
+    /// which they have creation times was written by a cluster. All others are kept, because their order of creation is not known.
     fn insert_default_class(&mut self, new: Described<Arc<KnownClass>>) {
+        let is_of_cluster =
+            |class: &Described<Arc<KnownClass>>| class.file == FileId::CLUSTER || class.facts.created != 0;
         let order = |class: &KnownClass| (Reverse(class.created), class.name.clone());
-        match self.default_classes.iter_mut().rfind(|described| described.file == new.file) {
-            Some(described) if order(&new.facts) < order(&described.facts) => *described = new,
+        let mut others = self.default_classes.iter_mut().filter(|_| is_of_cluster(&new));
+        match others.rfind(|other| other.file == new.file && is_of_cluster(other)) {
+            Some(other) if order(&new.facts) < order(&other.facts) => *other = new,
             Some(_) => {}
             None => self.default_classes.push(new),
         }

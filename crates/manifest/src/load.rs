@@ -1,6 +1,6 @@
 //! Claims, classes and volumes in files as one inventory, for a server.
 
-use super::known_objects::{Described, FileRole, KnownObjects, bound};
+use super::known_objects::{Described, FileRole, KnownClass, KnownObjects, bound};
 use super::position::{ParseError, Position};
 use super::source::Source;
 use super::sources::ReadError;
@@ -47,13 +47,28 @@ pub enum ManifestError {
         /// The place of the second one.
         second: String,
     },
+    /// Two default classes differ, and no creation time says which of them Kubernetes would choose.
+    #[error(
+        "{second}: StorageClass `{name}` is marked as default, as is `{other}` in {first}, which has another provisioner or \
+         other parameters: mark only one of them"
+    )]
+    DefaultClasses {
+        /// The name of the second class.
+        name: String,
+        /// The name of the first class.
+        other: String,
+        /// The place of the first class.
+        first: String,
+        /// The place of the second class.
+        second: String,
+    },
 }
 
 /// Parses the claims, classes and volumes in files, and skips other objects. The classes that Portworx creates by itself are known
 /// too.
 ///
 /// A server's pods do not come from a file, so no description is nearer than another. All descriptions of an object must be the
-/// same.
+/// same, and so must all default classes without a creation time, apart from their names.
 ///
 /// # Errors
 /// A file is neither YAML nor JSON or has a duplicate key, an object does not have the structure of its kind, or is described
@@ -100,12 +115,28 @@ fn inventory(known: &KnownObjects) -> Result<Inventory, ManifestError> {
         };
         inventory.insert_class(name, facts);
     }
+    check_default_classes(known)?;
     for (name, volumes) in &known.volumes {
         let volume = only(known, "PersistentVolume", || name.to_string(), volumes)?;
         let provisioner = volume.as_ref().map(|(name, evidence)| ((&**name).into(), *evidence));
         inventory.insert_volume(name, VolumeFacts { provisioner });
     }
     Ok(inventory)
+}
+
+/// Checks that it does not matter which of several default classes Kubernetes would choose.
+fn check_default_classes(known: &KnownObjects) -> Result<(), ManifestError> {
+    let Some((first, others)) = known.default_classes.split_first() else { return Ok(()) };
+    let decides = |class: &KnownClass| (class.provisioner.clone(), class.binds_late, class.parameters.clone());
+    let are_created = known.default_classes.iter().all(|class| class.facts.created != 0);
+    match others.iter().find(|other| !are_created && decides(&other.facts) != decides(&first.facts)) {
+        None => Ok(()),
+        Some(other) => {
+            let [first_place, second] = [first, other].map(|described| known.place(described).to_string());
+            let [other, name] = [first, other].map(|described| described.facts.name.to_string());
+            Err(ManifestError::DefaultClasses { name, other, first: first_place, second })
+        }
+    }
 }
 
 /// Returns what all descriptions of an object say.
@@ -243,6 +274,31 @@ mod tests {
         assert!(error.contains("PersistentVolumeClaim `default/data` is described differently"), "{error}");
         assert_eq!(load_text(&format!("{CLAIM}---\n{CLAIM}")).unwrap().claim_count(), 1);
         assert!(load_text("kind: a\nkind: b\n").unwrap_err().to_string().contains("2:1: duplicate key `kind`"));
+    }
+
+    #[test]
+    fn two_default_classes_that_differ_are_an_error() {
+        let default = "metadata: {annotations: {storageclass.kubernetes.io/is-default-class: \"true\"}, ";
+        let class = CLASS.replace("metadata: {", default);
+        let other = class.replace("name: px", "name: a");
+        let differs = other.replace("pxd.portworx.com", "other.example.test");
+        let claim = CLAIM.replace("storageClassName: px", "accessModes: [ReadWriteOnce]");
+        let owner = |text: String| load_text(&text).map(|known| known.owner("default", "data"));
+        let error = owner(format!("{class}---\n{differs}---\n{claim}")).unwrap_err().to_string();
+        let expected = "claims.yaml:6:1: StorageClass `a` is marked as default, as is `px` in claims.yaml:1:1, which has another \
+                        provisioner or other parameters: mark only one of them";
+        assert_eq!(error, expected);
+        let is_owner = |text, expected: &str| matches!(owner(text), Ok(Owner::Provisioner { provisioner, .. }) if *provisioner == *expected);
+        assert!(is_owner(format!("{class}---\n{other}---\n{claim}"), "pxd.portworx.com"));
+        // A file that a cluster wrote has the times by which Kubernetes chooses.
+        let created =
+            |text: &str, time| text.replace("metadata: {", &format!("metadata: {{creationTimestamp: \"{time}\", "));
+        let (old, new) = ("2025-01-01T00:00:00Z", "2026-01-01T00:00:00Z");
+        let text = |of_class, of_other| {
+            format!("{}---\n{}---\n{claim}", created(&class, of_class), created(&differs, of_other))
+        };
+        assert!(is_owner(text(new, old), "pxd.portworx.com"));
+        assert!(is_owner(text(old, new), "other.example.test"));
     }
 
     #[test]

@@ -159,8 +159,7 @@ fn classes_volumes_and_default_classes_are_the_nearest_ones() {
         ("c/pod.yaml", &bound),
         ("d/default.yaml", &default_class("d", "pd")),
         ("d/pod.yaml", &claim("accessModes: [ReadWriteOnce]")),
-        ("e/default.yaml", &format!("{}---\n{}", default_class("f", "pf"), default_class("e", "pe"))),
-        ("e/pod.yaml", &claim("accessModes: [ReadWriteOnce]")),
+        ("e/default.yaml", &default_class("e", "pe")),
         ("g/pod.yaml", &claim("accessModes: [ReadWriteOnce]")),
     ]);
     assert_eq!((files.data("dev/pod.yaml"), files.data("prod/pod.yaml")), ("dev".to_owned(), "prod".to_owned()));
@@ -172,9 +171,31 @@ fn classes_volumes_and_default_classes_are_the_nearest_ones() {
         files.data("c/pod.yaml").starts_with("its PersistentVolume `pv` is described differently in a/volume.yaml")
     );
     assert_eq!(files.data("d/pod.yaml"), "pd");
-    assert_eq!(files.data("e/pod.yaml"), "pe", "of two defaults in one file, Kubernetes chooses the first by name");
     let text = "it names no StorageClass, and the default StorageClass is described differently in d/default.yaml:1:1";
     assert!(files.data("g/pod.yaml").starts_with(text), "{}", files.data("g/pod.yaml"));
+}
+
+#[test]
+fn two_default_classes_in_one_file_that_differ_decide_nothing() {
+    let created = |name: &str, provisioner: &str, time: &str| {
+        default_class(name, provisioner).replace("metadata: {", &format!("metadata: {{creationTimestamp: \"{time}\", "))
+    };
+    let data = |a: &str, b: &str| {
+        let classes = format!("{a}---\n{b}");
+        let files = Files::new(&[("classes.yaml", &classes), ("pod.yaml", &claim("accessModes: [ReadWriteOnce]"))]);
+        files.data("pod.yaml")
+    };
+    let text = "it names no StorageClass, and the default StorageClass is described differently in classes.yaml:1:1 and in \
+                classes.yaml:6:1, which are equally near";
+    for (a, b) in [("f", "e"), ("e", "f")] {
+        assert_eq!(data(&default_class(a, "pa"), &default_class(b, "pb")), text, "{a}, {b}");
+        assert_eq!(data(&default_class(a, "pd"), &default_class(b, "pd")), "pd", "{a}, {b}");
+    }
+    // A file that a cluster wrote has the times by which Kubernetes chooses: the newest, then the first by name.
+    let (old, new) = ("2025-01-01T00:00:00Z", "2026-01-01T00:00:00Z");
+    assert_eq!(data(&created("e", "pe", old), &created("f", "pf", new)), "pf");
+    assert_eq!(data(&created("f", "pf", old), &created("e", "pe", old)), "pe");
+    assert_eq!(data(&created("e", "pe", old), &default_class("f", "pf")), text);
 }
 
 #[test]
@@ -277,7 +298,7 @@ fn claim_templates_and_claims_without_a_class_use_classes_too() {
         ("dev/class.yaml", &default_class("px", "pxd")),
         ("dev/set.yaml", &set("storageClassName: px, accessModes: [ReadWriteMany]")),
         ("dev/pod.yaml", ephemeral),
-        ("prod/class.yaml", &format!("{}---\n{}", default_class("px", "pxd"), default_class("z", "pxd"))),
+        ("prod/class.yaml", &format!("{}---\n{}", default_class("px", "pxd"), class("z", "pxd"))),
         ("prod/set.yaml", &set("accessModes: [ReadOnlyMany]")),
         ("prod/claim.yaml", &claim("accessModes: [ReadWriteOnce]")),
         ("prod/bound.yaml", &claim("accessModes: [ReadWriteMany], volumeName: pv")),
