@@ -61,7 +61,8 @@ fn equally_near_claims_that_differ_leave_a_pod_unresolved() {
     let run = folder.run("mutate . --strict -o diff");
     assert_eq!((run.code, run.out.as_str()), (Some(3), ""));
     let expected = "./base/pod.yaml:1:1: Pod default/p: claim-unknown: claim `data`: unknown: it is described differently in \
-                    ./overlays/dev/pvc.yaml:1:1 and in ./overlays/prod/pvc.yaml:1:1, which are equally near\n";
+                    ./overlays/dev/pvc.yaml:1:1 and in ./overlays/prod/pvc.yaml:1:1, and kustomizations build the \
+                    file with each of them\n";
     assert!(run.err.starts_with(expected), "{}", run.err);
     let key = "metadata: {annotations: {stork.libopenstorage.org/preferLocalNodeOnly: \"true\"}, ";
     std::fs::write(folder.path("base/pod.yaml"), pod("p").replace("metadata: {", key)).unwrap();
@@ -167,6 +168,44 @@ fn a_namespace_that_opts_out_in_only_one_overlay_is_unresolved() {
     assert!(run.code == Some(3) && run.err.contains(&format!("unchecked: Pod p: {why}")), "{}", run.err);
     assert_eq!(folder.run("mutate base overlays/prod -n shop --strict --check").code, Some(4));
     assert_eq!(folder.run("mutate base overlays/dev -n shop --strict --check").code, Some(0));
+}
+
+#[test]
+fn a_base_for_two_namespaces_that_differ_names_the_places() {
+    let overlay = |name: &str| format!("namespace: {name}\nresources: [../base, c.yaml]\n");
+    let key = "metadata: {annotations: {stork.libopenstorage.org/preferLocalNodeOnly: \"true\"}, ";
+    let shared = claim("px").replace("spec: {", "spec: {accessModes: [ReadWriteMany], ");
+    let folder = Folder::new(&[
+        ("classes.yaml", CLASSES),
+        ("base/kustomization.yaml", "resources: [a.yaml]\n"),
+        ("base/a.yaml", &pod("p").replace("metadata: {", key)),
+        ("dev/kustomization.yaml", &overlay("dev")),
+        ("dev/c.yaml", &claim("px")),
+        ("prod/kustomization.yaml", &overlay("prod")),
+        ("prod/c.yaml", &shared),
+    ]);
+    let why = "it differs between the namespaces `dev` (./dev/c.yaml:1:1) and `prod` (./prod/c.yaml:1:1), and kustomizations build \
+               the file for both";
+    // Only the access modes differ, on which the scheduler does not depend.
+    assert_eq!(folder.run("mutate . --strict --check").code, Some(4));
+    let run = folder.run("validate . --strict");
+    assert!(run.code == Some(3) && run.err.contains(&format!("claim `data`: {why}")), "{}", run.err);
+    std::fs::write(folder.path("prod/c.yaml"), claim("hostpath")).unwrap();
+    let run = folder.run("mutate . --strict --check");
+    assert!(run.code == Some(3) && run.err.contains(&format!("claim `data`: unknown: {why}")), "{}", run.err);
+    let run = folder.run("validate . --strict");
+    assert!(run.code == Some(3) && run.err.contains(&format!("claim `data`: {why}")), "{}", run.err);
+    // The same for a Namespace that opts out.
+    std::fs::write(folder.path("prod/c.yaml"), claim("px")).unwrap();
+    let label = "labels: {stork.libopenstorage.org/disable-admission-controller: \"true\"}";
+    let namespace = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: dev, {label}}}\n");
+    std::fs::write(folder.path("namespace.yaml"), namespace).unwrap();
+    let why = "the Namespace `dev` opts out in ./namespace.yaml:1:1, but `prod`, which is not in the files, does not, and \
+               kustomizations build the file for both";
+    for command in ["mutate . --strict --check", "validate . --strict"] {
+        let run = folder.run(command);
+        assert!(run.code == Some(3) && run.err.contains(why), "{command}: {}", run.err);
+    }
 }
 
 #[test]

@@ -3,27 +3,27 @@
 //! One name may be described several times: a folder per environment, a base and its overlays. Every description is kept
 //! with its place, and an object sees the nearest one ([`KnownObjects::seen_from`]).
 
-use std::borrow::Cow;
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
-use std::fmt;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
 
+use super::description::{
+    ByName, Described, DescriptionKind, Descriptions, KnownClaim, KnownClass, NOWHERE, Place, VolumeProvisioner, push,
+};
 use super::document::{Document, ManifestObject};
 use super::file_view::FileView;
 use super::folders::{FolderId, Folders};
 use super::json_parser::without_position;
-use super::kustomizations::{BuiltFile, Kustomizations};
+use super::kustomizations::{BuiltFile, InclusionId, Kustomizations};
 use super::position::Position;
 use super::sops::{self, EncryptedValues};
 use colocate_companion::{Strategies, Subject, SubjectKind};
 use colocate_engine::storage::{HasMetadata, PersistentVolume, PersistentVolumeClaim, StorageClass};
 use colocate_engine::{
-    AccessModes, ClaimFacts, ClaimRef, ClassEntry, ClassFacts, Evidence, Policy, Settings, Visibility, VolumeFacts,
-    current_api_version, parse_bool, portworx_classes,
+    AccessModes, ClaimFacts, ClaimRef, ClassFacts, Policy, Visibility, VolumeFacts, parse_bool, portworx_classes,
 };
 
 /// The objects of manifests and of a cluster.
@@ -35,7 +35,7 @@ pub struct KnownObjects {
     pub visibility: Visibility,
     files: Vec<KnownFile>,
     pub(super) folders: Folders,
-    kustomizations: Kustomizations,
+    pub(super) kustomizations: Kustomizations,
     /// The namespace of objects that name none.
     pub(super) default_namespace: Box<str>,
     /// By namespace, then by name.
@@ -86,43 +86,11 @@ pub enum FileRole {
     Description,
 }
 
-/// All descriptions of one name, in the order of the files.
-pub(super) type Descriptions<T> = Vec<Described<T>>;
-
-/// Objects of one kind, by name.
-type ByName<T> = HashMap<Box<str>, Descriptions<T>>;
-
-/// A description of an object, with its place.
-#[derive(Debug)]
-pub(super) struct Described<T> {
-    pub(super) file: FileId,
-    line: u32,
-    column: u32,
-    pub(super) facts: T,
-}
-
 /// The files of the claims that use a class, with their access modes.
 pub(super) type ClassUsers = HashSet<(FileId, AccessModes)>;
 
 /// Access modes by the file that describes a class, and by its name.
 pub(super) type ClassAccess = HashMap<FileId, HashMap<Arc<str>, AccessModes>>;
-
-/// The facts of a claim, which are shared with claims that are alike.
-pub(super) type KnownClaim = Arc<ClaimFacts<'static>>;
-
-/// The provisioner of a volume, if any, and the field that names it.
-pub(super) type VolumeProvisioner = Option<(Arc<str>, Evidence)>;
-
-/// A class.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct KnownClass {
-    pub(super) name: Arc<str>,
-    pub(super) provisioner: Arc<str>,
-    pub(super) default: bool,
-    pub(super) binds_late: bool,
-    pub(super) created: i64,
-    pub(super) parameters: Settings,
-}
 
 /// An object that should describe a claim, class or volume, but cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -360,27 +328,25 @@ impl KnownObjects {
         self.files.get(file.0 as usize).map(|file| file.role)
     }
 
-    /// Returns true if one kustomization includes both files.
-    pub(super) fn are_built_together(&self, file: FileId, other: FileId) -> bool {
-        let builds = |file: FileId| self.files.get(file.0 as usize).map(|file| &file.built.builds);
-        builds(file).zip(builds(other)).is_some_and(|(own, other)| !own.is_disjoint(other))
+    /// The inclusions of a file in kustomizations.
+    pub(super) fn inclusions(&self, file: FileId) -> &[InclusionId] {
+        self.files.get(file.0 as usize).map_or(&[], |file| &file.built.inclusions)
     }
 
     /// The namespaces of an object in `file` that names this one: those that kustomizations give it, or its own.
     pub(super) fn namespaces_in(&self, file: FileId, own: &str) -> Vec<Arc<str>> {
-        let given = self.files.get(file.0 as usize).map(|file| &file.built.namespaces).into_iter().flatten();
-        let mut namespaces: Vec<_> = given.map(|given| given.clone().unwrap_or_else(|| own.into())).collect();
+        let given = |inclusion: &InclusionId| self.kustomizations.namespace(*inclusion);
+        let mut namespaces: BTreeSet<_> =
+            self.inclusions(file).iter().map(|inclusion| given(inclusion).unwrap_or_else(|| own.into())).collect();
         if namespaces.is_empty() {
-            namespaces.push(own.into());
+            namespaces.insert(own.into());
         }
-        namespaces.dedup();
-        namespaces
+        namespaces.into_iter().collect()
     }
 
-    /// The place of a description: `FILE:LINE:COLUMN`, or `the cluster`.
-    pub(super) fn place<'k, T>(&'k self, described: &Described<T>) -> Place<'k> {
-        let Described { file, line, column, .. } = *described;
-        Place { file: self.files.get(file.0 as usize).map(|file| &*file.name), line, column }
+    /// The place of a description.
+    pub(super) fn place<'k, T>(&'k self, described: &'k Described<T>) -> Place<'k> {
+        described.place(self.files.get(described.file.0 as usize).map(|file| &*file.name))
     }
 
     fn insert_claim(&mut self, file: FileId, at: Position, namespace: &str, name: &str, claim: ClaimFacts<'_>) {
@@ -450,86 +416,6 @@ pub enum Purpose {
     Mutate,
     /// To validate annotations: access modes, parameters and other settings matter too.
     Validate,
-}
-
-/// A kind of object that decisions depend on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DescriptionKind {
-    /// A `PersistentVolumeClaim`.
-    Claim,
-    /// A `PersistentVolume`.
-    Volume,
-    /// A `StorageClass`.
-    Class,
-    /// A `VolumePlacementStrategy`.
-    Strategy,
-    /// A `Namespace`.
-    Namespace,
-}
-
-impl DescriptionKind {
-    /// The kind of an object; `None` if no decision depends on it.
-    pub fn of(object: &ManifestObject<'_>) -> Option<Self> {
-        match (current_api_version(object.api_version, object.kind), object.kind) {
-            ("v1", "PersistentVolumeClaim") => Some(Self::Claim),
-            ("v1", "PersistentVolume") => Some(Self::Volume),
-            ("storage.k8s.io/v1", "StorageClass") => Some(Self::Class),
-            ("portworx.io/v1beta2", "VolumePlacementStrategy") => Some(Self::Strategy),
-            ("v1", "Namespace") => Some(Self::Namespace),
-            _ => None,
-        }
-    }
-}
-
-impl<T> Described<T> {
-    fn new(file: FileId, at: Position, facts: T) -> Self {
-        let short = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        Self { file, line: short(at.line), column: short(at.column), facts }
-    }
-}
-
-impl KnownClass {
-    pub(super) fn entry(&self) -> ClassEntry<'_> {
-        let Self { name, provisioner, binds_late, parameters, .. } = self;
-        ClassEntry { name, provisioner, binds_late: *binds_late, parameters }
-    }
-}
-
-/// The position of an object of the cluster.
-const NOWHERE: Position = Position { line: 0, column: 0 };
-
-/// The place of a description.
-pub(super) struct Place<'k> {
-    file: Option<&'k str>,
-    line: u32,
-    column: u32,
-}
-
-impl fmt::Display for Place<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.file {
-            Some(file) => write!(f, "{file}:{}:{}", self.line, self.column),
-            None => f.write_str("the cluster"),
-        }
-    }
-}
-
-/// The facts of a claim for which a volume may be reserved: without a `volumeName`, it counts as bound to that volume.
-pub(super) fn bound<'c>(claim: &'c ClaimFacts<'static>, reserved: Option<&str>) -> Cow<'c, ClaimFacts<'static>> {
-    match reserved {
-        Some(volume) if claim.volume.is_none() => {
-            Cow::Owned(ClaimFacts { volume: Some(volume.to_owned().into()), ..claim.clone() })
-        }
-        _ => Cow::Borrowed(claim),
-    }
-}
-
-fn push<T>(map: &mut HashMap<Box<str>, Descriptions<T>>, name: &str, described: Described<T>) {
-    match map.get_mut(name) {
-        Some(descriptions) => descriptions.push(described),
-        // Almost always the only one.
-        None => drop(map.insert(name.into(), vec![described])),
-    }
 }
 
 fn decode<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, String> {

@@ -1,6 +1,7 @@
 //! Kustomizations: which files are built together, and the namespaces that their objects get.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,21 +12,39 @@ use super::source::Source;
 /// The file names of a kustomization, as in kustomize's `konfig.RecognizedKustomizationFileNames`.
 const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
+/// The most inclusions of one kustomization that are told apart. Kustomizations that include each other several times can have
+/// exponentially many.
+const MAX_INCLUSIONS: u32 = 1_000;
+
 /// The kustomizations among the files of a run.
 ///
 /// Only the fields that name other files or set the namespace are read. Resources that are URLs, or that do not exist, are skipped.
 #[derive(Debug, Default)]
 pub struct Kustomizations {
     files: HashMap<PathBuf, BuiltFile>,
+    inclusions: Vec<Inclusion>,
+}
+
+/// An inclusion, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct InclusionId(u32);
+
+/// An inclusion of a kustomization by another one. A kustomization that no other one includes has one without a parent: it is built
+/// by itself. A component belongs to the inclusion of the kustomization that names it.
+#[derive(Debug)]
+struct Inclusion {
+    parent: Option<InclusionId>,
+    /// The number of inclusions on the path to it, with itself.
+    depth: u32,
+    /// The namespace that objects get, from the outermost kustomization that sets one.
+    namespace: Option<Arc<str>>,
 }
 
 /// The effect of kustomizations on a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct BuiltFile {
-    /// The outermost kustomizations that include it, by number.
-    pub(super) builds: BTreeSet<usize>,
-    /// The namespaces that its objects get; `None` stands for the one that each object names itself.
-    pub(super) namespaces: BTreeSet<Option<Arc<str>>>,
+    /// The inclusions of the kustomizations that name it, in order.
+    pub(super) inclusions: Vec<InclusionId>,
     /// Whether it is a patch of other objects.
     pub(super) is_patch: bool,
 }
@@ -36,6 +55,7 @@ struct Kustomization {
     namespace: Option<Arc<str>>,
     files: Vec<PathBuf>,
     folders: Vec<PathBuf>,
+    components: Vec<PathBuf>,
     patches: Vec<PathBuf>,
 }
 
@@ -65,34 +85,88 @@ impl Kustomizations {
         self.files.get(&path.canonicalize().ok()?)
     }
 
+    /// The namespace that the objects of an inclusion get; `None` stands for the one that each object names itself.
+    pub(super) fn namespace(&self, inclusion: InclusionId) -> Option<Arc<str>> {
+        self.inclusion(inclusion).namespace.clone()
+    }
+
+    /// The number of inclusions that an inclusion shares with the nearest of `others`, from the outermost one; 0 if nothing builds
+    /// them together.
+    pub(super) fn common_depth(&self, own: InclusionId, others: &[InclusionId]) -> u32 {
+        if others.binary_search(&own).is_ok() {
+            return self.inclusion(own).depth;
+        }
+        let common = |other: &InclusionId| {
+            let (mut a, mut b) = (Some(own), Some(*other));
+            while let (Some(first), Some(second)) = (a, b) {
+                // An inclusion has a greater number than the one that it is in.
+                match first.cmp(&second) {
+                    Ordering::Equal => return self.inclusion(first).depth,
+                    Ordering::Greater => a = self.inclusion(first).parent,
+                    Ordering::Less => b = self.inclusion(second).parent,
+                }
+            }
+            0
+        };
+        others.iter().map(common).max().unwrap_or(0)
+    }
+
+    fn inclusion(&self, id: InclusionId) -> &Inclusion {
+        &self.inclusions[id.0 as usize]
+    }
+
     fn build(all: &HashMap<PathBuf, Kustomization>) -> Self {
-        let included: HashSet<&PathBuf> = all.values().flat_map(|kustomization| &kustomization.folders).collect();
-        let mut roots: Vec<&PathBuf> = all.keys().filter(|folder| !included.contains(folder)).collect();
+        let included: HashSet<&PathBuf> =
+            all.values().flat_map(|own| own.folders.iter().chain(&own.components)).collect();
+        let resources: HashSet<&PathBuf> = all.values().flat_map(|kustomization| &kustomization.files).collect();
+        let mut roots: Vec<&PathBuf> = all.keys().filter(|folder| !included.contains(*folder)).collect();
         roots.sort();
-        let mut built = Self::default();
-        for (build, root) in roots.into_iter().enumerate() {
-            let mut seen: HashSet<(&PathBuf, Option<&Arc<str>>)> = HashSet::new();
-            let mut open = VecDeque::from([(root, None)]);
-            while let Some((folder, outer)) = open.pop_front() {
-                let Some(kustomization) = all.get(folder).filter(|_| seen.insert((folder, outer))) else { continue };
-                // An outer kustomization transforms the result of an inner one, so its namespace wins.
-                let namespace = outer.or(kustomization.namespace.as_ref());
-                for path in &kustomization.files {
+        let (mut built, mut folders, mut counts) = (Self::default(), Vec::new(), HashMap::new());
+        let mut open: VecDeque<(&PathBuf, Option<InclusionId>)> = roots.into_iter().map(|root| (root, None)).collect();
+        while let Some((folder, parent)) = open.pop_front() {
+            let count: &mut u32 = counts.entry(folder).or_default();
+            let outer = || std::iter::successors(parent, |id| built.inclusion(*id).parent);
+            if *count == MAX_INCLUSIONS || outer().any(|id| folders[id.0 as usize] == folder) {
+                continue;
+            }
+            let parts = with_components(all, folder);
+            if parts.is_empty() {
+                continue;
+            }
+            *count += 1;
+            let id = InclusionId(u32::try_from(built.inclusions.len()).unwrap_or(u32::MAX));
+            let parent_of = parent.map(|id| built.inclusion(id));
+            // An outer kustomization transforms the result of an inner one, so its namespace wins.
+            let namespace = parent_of.and_then(|parent| parent.namespace.clone());
+            let namespace = namespace.or_else(|| parts.iter().rev().find_map(|part| part.namespace.clone()));
+            let depth = parent_of.map_or(0, |parent| parent.depth) + 1;
+            built.inclusions.push(Inclusion { parent, depth, namespace });
+            folders.push(folder);
+            for part in parts {
+                for path in part.files.iter().chain(&part.patches) {
                     let file = built.files.entry(path.clone()).or_default();
-                    file.builds.insert(build);
-                    file.namespaces.insert(namespace.cloned());
+                    file.is_patch = !resources.contains(path);
+                    if file.inclusions.last() != Some(&id) {
+                        file.inclusions.push(id);
+                    }
                 }
-                for path in &kustomization.patches {
-                    let file = built.files.entry(path.clone()).or_default();
-                    file.builds.insert(build);
-                    file.namespaces.insert(namespace.cloned());
-                    file.is_patch = true;
-                }
-                open.extend(kustomization.folders.iter().map(|folder| (folder, namespace)));
+                open.extend(part.folders.iter().map(|folder| (folder, Some(id))));
             }
         }
         built
     }
+}
+
+/// The kustomization in a folder, after the components that it includes, which kustomize applies first.
+fn with_components<'a>(all: &'a HashMap<PathBuf, Kustomization>, folder: &'a PathBuf) -> Vec<&'a Kustomization> {
+    let (mut parts, mut seen, mut open) = (Vec::new(), HashSet::new(), vec![folder]);
+    while let Some(folder) = open.pop() {
+        let Some(part) = all.get(folder).filter(|_| seen.insert(folder)) else { continue };
+        parts.push(part);
+        open.extend(&part.components);
+    }
+    parts.reverse();
+    parts
 }
 
 impl Kustomization {
@@ -113,10 +187,11 @@ impl Kustomization {
         let namespace = value["namespace"].as_str().filter(|name| !name.is_empty()).map(Arc::from);
         let mut own = Self { namespace, ..Self::default() };
         let paths = |key: &str| value[key].as_array().into_iter().flatten();
-        for path in ["resources", "bases", "components"].into_iter().flat_map(paths) {
+        for path in ["resources", "bases"].into_iter().flat_map(paths) {
             let Some(path) = existing(folder, path) else { continue };
             if path.is_dir() { own.folders.push(path) } else { own.files.push(path) }
         }
+        own.components = paths("components").filter_map(|path| existing(folder, path)).collect();
         let by_path = ["patches", "patchesJson6902"].into_iter().flat_map(paths).map(|patch| &patch["path"]);
         own.patches = by_path.chain(paths("patchesStrategicMerge")).filter_map(|path| existing(folder, path)).collect();
         own
@@ -152,11 +227,14 @@ pub(super) mod tests {
         (directory, kustomizations)
     }
 
-    /// The namespaces and builds of a file, and whether it is a patch.
+    /// The namespace and the depth of each inclusion of a file, and whether it is a patch.
     fn of(file: &str, (directory, kustomizations): &(tempfile::TempDir, Kustomizations)) -> Option<String> {
-        let BuiltFile { builds, namespaces, is_patch } = kustomizations.file(&directory.path().join(file))?;
-        let namespaces: Vec<_> = namespaces.iter().map(|name| name.as_deref().unwrap_or("own")).collect();
-        Some(format!("{} {builds:?} {is_patch}", namespaces.join(",")))
+        let BuiltFile { inclusions, is_patch } = kustomizations.file(&directory.path().join(file))?;
+        let inclusions = inclusions.iter().map(|id| {
+            let Inclusion { depth, namespace, .. } = kustomizations.inclusion(*id);
+            format!("{}:{depth}", namespace.as_deref().unwrap_or("own"))
+        });
+        Some(format!("{} {is_patch}", inclusions.collect::<Vec<_>>().join(",")))
     }
 
     #[test]
@@ -174,10 +252,10 @@ pub(super) mod tests {
             ("overlays/prod/b.yaml", ""),
             ("overlays/prod/unlisted.yaml", ""),
         ]);
-        assert_eq!(of("base/pod.yaml", &files).unwrap(), "base,dev {0, 1} false");
-        assert_eq!(of("overlays/dev/claim.yaml", &files).unwrap(), "dev {0} false");
-        assert_eq!(of("overlays/prod/size.yaml", &files).unwrap(), "own {1} true");
-        assert_eq!(of("overlays/prod/b.yaml", &files).unwrap(), "own {1} true");
+        assert_eq!(of("base/pod.yaml", &files).unwrap(), "dev:2,base:2 false");
+        assert_eq!(of("overlays/dev/claim.yaml", &files).unwrap(), "dev:1 false");
+        assert_eq!(of("overlays/prod/size.yaml", &files).unwrap(), "own:1 true");
+        assert_eq!(of("overlays/prod/b.yaml", &files).unwrap(), "own:1 true");
         assert_eq!(of("overlays/prod/unlisted.yaml", &files), None);
     }
 
@@ -189,6 +267,6 @@ pub(super) mod tests {
             ("a/x.yaml", ""),
             ("b/kustomization.yaml", "namespace: b\nresources: [../a]"),
         ]);
-        assert_eq!(of("a/x.yaml", &files).unwrap(), "a {0} false");
+        assert_eq!(of("a/x.yaml", &files).unwrap(), "a:2 false");
     }
 }

@@ -10,9 +10,12 @@
 //! largest document, and not by the largest file.
 //!
 //! `manifest_mutator` makes the decisions for objects and writes edits. `manifest_validator` finds the position of findings.
-//! `known_objects` has the claims, classes and Namespaces of the files, and `file_view` the nearest ones of each file.
+//! `known_objects` has the claims, classes and Namespaces of the files, and `file_view` the nearest ones of each file: `build_view`
+//! those in each build by `kustomizations`.
 
+mod build_view;
 mod chunks;
+mod description;
 mod document;
 mod edit;
 mod file_view;
@@ -41,10 +44,11 @@ mod yaml_parser;
 
 pub use chunks::{Chunk, Chunks};
 pub use colocate_companion::{FieldPath, PathSegment};
+pub use description::DescriptionKind;
 pub use document::{Document, Documents, Manifest, ManifestObject, Syntax};
 pub use edit::{CheckedEdits, Edit, EditRefusal, Obstacle, edited};
 pub use file_view::FileView;
-pub use known_objects::{DescriptionKind, FileId, FileRole, KnownObjects, Purpose, Unusable};
+pub use known_objects::{FileId, FileRole, KnownObjects, Purpose, Unusable};
 pub use kustomizations::Kustomizations;
 pub use load::{ManifestError, load};
 pub use manifest_mutator::{ManifestMutator, MutatedDocument, MutatedObject};

@@ -1,6 +1,7 @@
 //! Claims, classes and volumes in files as one inventory, for a server.
 
-use super::known_objects::{Described, FileRole, KnownClass, KnownObjects, bound};
+use super::description::{Described, KnownClass, bound};
+use super::known_objects::{FileRole, KnownObjects};
 use super::position::{ParseError, Position};
 use super::source::Source;
 use super::sources::ReadError;

@@ -156,8 +156,7 @@ impl<'a> ManifestMutator<'a> {
             let (own, json) = (object.namespace_or(self.namespace), object.value.to_string());
             let request = Request::from_manifest(workload, own, view.opted_out(own) == Ok(true), &json);
             let Examination::Resolve(pending) = examine(self.policy, &request) else { continue };
-            let view = view.without_transformations();
-            for namespace in self.known.namespaces_in(file, own) {
+            for (namespace, view) in view.builds(own) {
                 missing.namespaces.insert(namespace.to_string());
                 for claim in pending.claims() {
                     missing.add(&claim, &view, &namespace);

@@ -204,15 +204,13 @@ impl<'a> ManifestValidator<'a> {
                 continue;
             }
             let needs = subject.needs(self.policy, self.severities, self.known.strategies.clone());
-            let namespaces = view.namespaces(own);
             if needs.contains(&Needs::Namespace) {
-                missing.namespaces.extend(namespaces.iter().map(ToString::to_string));
+                missing.namespaces.extend(view.namespaces(own).iter().map(ToString::to_string));
             }
             missing.strategies |= needs.contains(&Needs::Strategies);
             let parameters = needs.contains(&Needs::ClassParameters);
             if parameters || needs.contains(&Needs::Claims) {
-                let view = view.without_transformations();
-                for namespace in namespaces {
+                for (namespace, view) in view.builds(own) {
                     for claim in subject.claims() {
                         missing.add(&claim, &view, &namespace);
                     }
