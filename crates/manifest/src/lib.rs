@@ -15,6 +15,7 @@
 
 mod build_view;
 mod chunks;
+mod controllers;
 mod description;
 mod document;
 mod edit;
@@ -44,6 +45,7 @@ mod yaml_parser;
 
 pub use chunks::{Chunk, Chunks};
 pub use colocate_companion::{FieldPath, PathSegment};
+pub use controllers::Controllers;
 pub use description::DescriptionKind;
 pub use document::{Document, Documents, Manifest, ManifestObject, Syntax};
 pub use edit::{CheckedEdits, Edit, EditRefusal, Obstacle, edited};
@@ -52,9 +54,7 @@ pub use known_objects::{FileId, FileRole, KnownObjects, Purpose, Unusable};
 pub use kustomizations::Kustomizations;
 pub use load::{ManifestError, load};
 pub use manifest_mutator::{ManifestMutator, MutatedDocument, MutatedObject};
-pub use manifest_validator::{
-    CommentFinding, Controllers, IgnoredFinding, ManifestValidator, ValidatedDocument, ValidatedObject,
-};
+pub use manifest_validator::{CommentFinding, IgnoredFinding, ManifestValidator, ValidatedDocument, ValidatedObject};
 pub use missing_facts::MissingFacts;
 pub use position::{BYTE_ORDER_MARK, ParseError, Position};
 pub use source::Source;
