@@ -356,6 +356,11 @@ impl<'m> ManifestObject<'m> {
         }
     }
 
+    /// Its kind and its name for messages; only the kind if it has no name.
+    pub fn title(&self) -> String {
+        format!("{} {}", self.kind, self.name()).trim_end().to_owned()
+    }
+
     /// Its namespace, or `default` if it has none.
     pub fn namespace_or<'n>(&self, default: &'n str) -> &'n str
     where

@@ -84,11 +84,8 @@ impl<'a> ManifestMutator<'a> {
         if sops::is_encrypted(&document.value) {
             let what = self.objects(document).filter_map(|(object, _)| {
                 let values = EncryptedValues::of(object.value);
-                let what = format!(
-                    "{} {}: the decision may depend on {values}: use the output of `sops decrypt`",
-                    object.kind,
-                    object.name()
-                );
+                let title = object.title();
+                let what = format!("{title}: the decision may depend on {values}: use the output of `sops decrypt`");
                 (values.count > 0).then_some((object.position, what))
             });
             mutated.undecided.extend(what);

@@ -198,7 +198,10 @@ impl ParseError {
         let position = lines.position(offset);
         let mut message = error.message;
         if let Some(see) = error.see {
-            message = format!("{message} line {}", lines.position(see).line);
+            let Position { line, column } = lines.position(see);
+            // In a document of one line, the line is the same.
+            let column = if line == position.line { format!(", column {column}") } else { String::new() };
+            message = format!("{message} line {line}{column}");
         }
         let line = lines.line(offset, document);
         if template::is_likely(&lines.text[document.clone()], line.before, line.after) {

@@ -161,10 +161,7 @@ fn is_decided(object: &ManifestObject<'_>, policy: &Policy) -> bool {
 
 fn describe(subject: &Subject<'_>, found: &Found) -> String {
     let (who, object) = match subject {
-        Subject::Object(object) => {
-            let name = format!("{} {}", object.kind, object.name());
-            (format!("{} of {}", name.trim_end(), object.api_version), Some(object))
-        }
+        Subject::Object(object) => (format!("{} of {}", object.title(), object.api_version), Some(object)),
         Subject::Other(path) if path.segments().is_empty() => {
             ("this document is not a Kubernetes object, and".to_owned(), None)
         }

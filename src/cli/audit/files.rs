@@ -53,9 +53,9 @@ impl LaidFiles {
         for object in document.objects() {
             let place = place(object.position);
             if let Some(values) = document.encrypted_values(&object) {
-                let (kind, name) = (object.kind, object.name());
+                let title = object.title();
                 let why = format!("it has {values}: use the output of `sops decrypt`");
-                self.skipped.push(format!("{place}: skipped: {kind} {name}: {why}"));
+                self.skipped.push(format!("{place}: skipped: {title}: {why}"));
                 continue;
             }
             for namespace in known.seen_from(file, Purpose::Mutate).namespaces(object.namespace_or(namespace)) {

@@ -3,9 +3,7 @@
 use crate::cli::console::Console;
 use crate::cli::paint::bounded;
 use crate::engine::{Mode, Policy, Reason, Templates, Topic, amount};
-use crate::manifest::{
-    DescriptionKind, Document, ManifestObject, MutatedDocument, MutatedObject, Position, Source, TEMPLATE_ADVICE,
-};
+use crate::manifest::{DescriptionKind, Document, MutatedDocument, MutatedObject, Position, Source, TEMPLATE_ADVICE};
 
 /// Prints what could not be resolved, warnings and explanations, and counts what changes.
 pub(super) struct Report<'c> {
@@ -117,15 +115,15 @@ impl<'c> Report<'c> {
         what: &str,
     ) -> String {
         let at = |text: String| bounded(&format!("{}:{position}: {text}", source.name)) + "\n";
-        let name = |object: &ManifestObject<'_>| format!("{} {}", object.kind, object.name());
-        let unread = mutated.unread.iter().map(|object| at(format!("{}: left unchanged: {what}", name(object))));
+        let unread = mutated.unread.iter().map(|object| at(format!("{}: left unchanged: {what}", object.title())));
         let lines: String = unread.collect();
         if !lines.is_empty() {
             return lines;
         }
         let objects = document.objects();
         let described = objects.iter().find(|object| DescriptionKind::of(object).is_some());
-        at(described.map_or_else(|| format!("skipped: {what}"), |object| format!("skipped: {}: {what}", name(object))))
+        at(described
+            .map_or_else(|| format!("skipped: {what}"), |object| format!("skipped: {}: {what}", object.title())))
     }
 }
 
@@ -186,5 +184,9 @@ fn line(source: &Source, mutation: &MutatedObject<'_>, text: &str) -> String {
 
 fn line_at(source: &Source, position: Position, mutation: &MutatedObject<'_>, text: &str) -> String {
     let MutatedObject { object, namespace, name, .. } = mutation;
-    bounded(&format!("{}:{position}: {} {namespace}/{name}: {text}", source.name, object.kind)) + "\n"
+    let name = match &**name {
+        "" => format!("without a name in {namespace}"),
+        name => format!("{namespace}/{name}"),
+    };
+    bounded(&format!("{}:{position}: {} {name}: {text}", source.name, object.kind)) + "\n"
 }

@@ -109,12 +109,11 @@ impl<'v> Outcome<'v> {
     ) {
         let gap = |what: &str| {
             let start = document.place(&object.object, &FieldPath::default(), Part::Value).start;
-            let name = format!("{} {}", object.object.kind, object.name);
             Gap {
                 range: Some(at(start..start)),
                 object: Some(object),
                 rule: None,
-                what: format!("{}: {what}", name.trim_end()),
+                what: format!("{}: {what}", object.object.title()),
             }
         };
         self.findings.extend(object.comments.iter().map(|about| PlacedFinding {
@@ -163,16 +162,10 @@ impl<'v> Outcome<'v> {
         let objects = document.objects();
         let described = objects.iter().find(|object| DescriptionKind::of(object).is_some());
         let object = validated.unchecked.first().or(described);
-        let name = |object: &ManifestObject<'_>| format!("{} {}", object.kind, object.name());
         let range = Some(at(error.offset..error.offset));
-        match object.map(name) {
+        match object.map(ManifestObject::title) {
             Some(name) => {
-                self.gaps.push(Gap {
-                    range,
-                    object: None,
-                    rule: None,
-                    what: format!("{}: {}", name.trim_end(), error.message),
-                });
+                self.gaps.push(Gap { range, object: None, rule: None, what: format!("{name}: {}", error.message) });
             }
             None => self.remarks.push(Gap { range, object: None, rule: None, what: error.message.clone() }),
         }

@@ -320,6 +320,29 @@ fn an_undecided_kind_with_a_duplicate_key_is_named() {
 }
 
 #[test]
+fn messages_about_an_object_without_a_name_say_so() {
+    let folder = Folder::new(&[
+        ("twice.json", r#"{"apiVersion": "v1", "kind": "Pod", "spec": {}, "spec": {}}"#),
+        (
+            "pod.yaml",
+            "apiVersion: v1\nkind: Pod\nspec: {volumes: [{name: v, persistentVolumeClaim: {claimName: data}}]}\n",
+        ),
+    ]);
+    let run = folder.run("mutate . --check --strict");
+    let expected = "./pod.yaml:1:1: Pod without a name in default: claim-missing: claim `data`: ";
+    assert!(run.code == Some(3) && run.err.starts_with(expected), "{}", run.err);
+    let expected =
+        "./twice.json:1:49: Pod: left unchanged: duplicate key `spec`: remove it here or on line 1, column 37\n";
+    assert!(run.err.contains(expected), "{}", run.err);
+    let run = folder.run("validate twice.json");
+    assert!(
+        run.err.contains("unchecked: Pod: duplicate key `spec`: remove it here or on line 1, column 37"),
+        "{}",
+        run.err
+    );
+}
+
+#[test]
 fn a_document_with_a_duplicate_key_is_left_unchanged() {
     let folder = Folder::mysql();
     let service = "kind: Service\napiVersion: v1\nspec: {}\nspec: {}\n";

@@ -96,6 +96,7 @@ fn a_duplicate_key_is_reported_with_both_positions() {
             "x: &x {b: 1}\ny:\n  a: 1\n  <<: *x\n  b: 2\n  'a': 3\n",
             "6:3: duplicate key `a`: remove it here or on line 3",
         ),
+        ("{a: 1, b: 2, a: 3}\n", "1:14: duplicate key `a`: remove it here or on line 1, column 2"),
         ("1: a\n0x1: b\n", "2:1: duplicate key `1`: remove it here or on line 1"),
         ("true: a\n'true': b\n", "2:1: duplicate key `true`"),
     ] {
