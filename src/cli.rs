@@ -105,7 +105,7 @@ struct Usage(String);
 impl Cli {
     /// Parses the arguments of this process. Exits with a message if they are not valid, or ask for help.
     pub fn from_arguments() -> Self {
-        let mut command = Program::current().command();
+        let mut command = Program::current().command_with_help();
         let matches = command.get_matches_mut();
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
     }

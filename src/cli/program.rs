@@ -7,10 +7,16 @@ use std::sync::LazyLock;
 use clap::{Command, CommandFactory as _};
 
 use super::Cli;
+use super::examples::{self, Examples};
 
 /// The way in which this process was called.
 static CURRENT: LazyLock<Program> =
     LazyLock::new(|| std::env::args_os().next().map_or(Program::Colocate, |path| Program::of(&path)));
+
+const OF_HELP: Examples = [
+    ("List the commands:", "colocate help"),
+    ("Show the options of a command, with examples:", "colocate help mutate"),
+];
 
 /// The program as its user calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +71,14 @@ impl Program {
         replace_in(command).mut_subcommands(replace_in)
     }
 
+    /// Returns the definition of the command line, with examples of clap's command `help`, too.
+    pub(super) fn command_with_help(self) -> Command {
+        let mut command = self.command();
+        command.build();
+        let examples = self.replace_calls(examples::text(&OF_HELP), &["help".to_owned()]);
+        command.mut_subcommand("help", |help| help.after_help(examples))
+    }
+
     /// Replaces the calls of `colocate` with one of these commands.
     fn replace_calls(self, text: String, commands: &[String]) -> String {
         let replace =
@@ -117,6 +131,23 @@ mod tests {
             let own = own.find_subcommand_mut(command.get_name()).unwrap().render_long_help().to_string();
             let other = program.find_subcommand_mut(command.get_name()).unwrap().render_long_help().to_string();
             assert_eq!(own, other);
+        }
+    }
+
+    #[test]
+    fn the_help_of_each_command_has_two_examples() {
+        for program in [Program::Colocate, Program::KubectlPlugin] {
+            let root = program.command_with_help();
+            let names: Vec<_> = root.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+            assert!(names.contains(&"help".to_owned()));
+            for name in names {
+                let line = format!("{} help {name}", program.file());
+                let help = program.command_with_help().try_get_matches_from(line.split(' ')).unwrap_err().to_string();
+                let (_, examples) = help.split_once("\nExamples:\n").unwrap_or_else(|| panic!("{line}: {help}"));
+                let calls = examples.lines().filter(|example| example.starts_with("      "));
+                let calls: Vec<_> = calls.map(|call| call.contains(&format!("{} ", program.call()))).collect();
+                assert_eq!(calls, [true, true], "{line}: {help}");
+            }
         }
     }
 
