@@ -35,7 +35,8 @@ impl IgnoreComment {
     /// Finds the comments of a document, in order.
     pub(super) fn all(document: &Document<'_>) -> Vec<Self> {
         let text = document.text();
-        if document.manifest.syntax == Syntax::Json || !text.contains(NAME) {
+        let has_name = || text.as_bytes().windows(NAME.len()).any(|word| word.eq_ignore_ascii_case(NAME.as_bytes()));
+        if document.manifest.syntax == Syntax::Json || !text.contains('#') || !has_name() {
             return Vec::new();
         }
         let scalars = scalars(document);
@@ -98,14 +99,21 @@ fn scalars(document: &Document<'_>) -> Vec<Range<usize>> {
 
 /// Parses the text after the `#`; `None` if the comment is not for colocate.
 fn parse(comment: &str) -> Option<Result<Ignore, String>> {
-    let rest = comment.trim().strip_prefix(NAME)?;
-    let Some(command) = rest.strip_prefix(':') else {
-        let word = rest.trim_start_matches([' ', '\t', '-']);
-        let is_meant = word.len() < rest.len()
-            && word.strip_prefix("ignore").is_some_and(|rest| !rest.starts_with(char::is_alphanumeric));
-        return is_meant.then(|| Err(format!("`{NAME}` must be followed by a colon")));
-    };
-    Some(parse_command(command.trim()))
+    let comment = comment.trim();
+    let rest = without_word(comment, NAME)?;
+    if let Some(command) = rest.strip_prefix(':').filter(|_| comment.starts_with(NAME)) {
+        return Some(parse_command(command.trim()));
+    }
+    let word = rest.trim_start_matches([' ', '\t', '-', '_', ':']);
+    let is_meant = word.len() < rest.len()
+        && without_word(word, "ignore").is_some_and(|rest| !rest.starts_with(char::is_alphanumeric));
+    is_meant.then(|| Err(format!("it must begin with `{NAME}:`, in lower case")))
+}
+
+/// Removes a word at the start, in any case.
+fn without_word<'c>(text: &'c str, word: &str) -> Option<&'c str> {
+    let (start, rest) = text.split_at_checked(word.len())?;
+    start.eq_ignore_ascii_case(word).then_some(rest)
 }
 
 fn parse_command(command: &str) -> Result<Ignore, String> {
@@ -156,6 +164,7 @@ mod tests {
         let (one, two) = (Rule::LocalOnlyDisabled, Rule::LocalOnlyShared);
         assert_eq!(parse(" colocate: ignore HC011 because of x"), ignore(&[one], "of x"));
         assert_eq!(parse("colocate:ignore HC011,HC014\tbecause  a because b "), ignore(&[one, two], "a because b"));
+        assert_eq!(parse("\tcolocate:\tignore\tHC011\tbecause\tx"), ignore(&[one], "x"));
         assert_eq!(parse(" colocate: ignore LocalOnlyDisabled , HC014 because x"), ignore(&[one, two], "x"));
         for other in [
             "",
@@ -165,6 +174,8 @@ mod tests {
             " colocate ignores it",
             " colocate/ignore: \"true\"",
             " Colocate: x",
+            " Colocate: Ignores it",
+            " Colöcate",
         ] {
             assert_eq!(parse(other), None, "{other}");
         }
@@ -185,8 +196,13 @@ mod tests {
             ("colocate: ignore HC011: x", "unknown rule `HC011:`"),
             ("colocate: disable HC011 because x", "unknown command `disable`"),
             ("colocate:", "unknown command ``"),
-            ("colocate ignore HC011 because x", "`colocate` must be followed by a colon"),
-            ("colocate-ignore", "`colocate` must be followed by a colon"),
+            ("colocate: Ignore HC011 because x", "unknown command `Ignore`"),
+            ("colocate: ignore HC011 Because x", "unknown rule `Because`"),
+            ("Colocate: Ignore HC011 because x", "it must begin with `colocate:`, in lower case"),
+            ("COLOCATE:ignore\tHC011 because x", "it must begin with `colocate:`, in lower case"),
+            ("colocate :\tignore HC011 because x", "it must begin with `colocate:`, in lower case"),
+            ("colocate ignore HC011 because x", "it must begin with `colocate:`, in lower case"),
+            ("colocate-ignore", "it must begin with `colocate:`, in lower case"),
             (
                 "colocate: ignore HC039 because x",
                 "HC039 cannot be ignored by a comment: disable it in the configuration",

@@ -65,7 +65,9 @@ fn a_comment_in_a_list_is_about_one_item() {
 fn an_invalid_comment_is_a_finding_and_ignores_nothing() {
     for (comment, why) in [
         ("colocate: ignore HC001", "it gives no reason"),
-        ("colocate ignore HC001 because x", "`colocate` must be followed by a colon"),
+        ("colocate ignore HC001 because x", "it must begin with `colocate:`, in lower case"),
+        ("Colocate: Ignore HC001 because x", "it must begin with `colocate:`, in lower case"),
+        ("colocate: IGNORE HC001 because x", "unknown command `IGNORE`"),
         ("colocate: skip HC001 because x", "unknown command `skip`"),
         (
             "colocate: ignore HC999 because x",
