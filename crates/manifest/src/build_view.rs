@@ -37,6 +37,8 @@ enum Rank {
     /// The file, or this one, is not in a folder.
     NoFolder,
     Folder(Nearness),
+    /// A patch that is built together with the file, but may be for no object in the files.
+    Patch(u32),
     /// Both files are built together. The number is that of the inclusions that they share.
     SameBuild(u32, Nearness),
     SameFile,
@@ -173,20 +175,28 @@ impl<'k> BuildView<'k> {
         self.known.volumes.get(name).map_or(&[], Vec::as_slice)
     }
 
-    fn rank(&self, file: FileId) -> Rank {
+    fn rank<T>(&self, described: &Described<T>) -> Rank {
+        let Described { file, variant, .. } = described;
+        let inclusions = match variant {
+            Some(variant) => &variant.inclusions,
+            None => self.known.inclusions(*file),
+        };
+        let is_built = variant.is_none() || self.inclusion.is_none_or(|own| inclusions.contains(&own));
+        if *file == self.file && is_built { Rank::SameFile } else { self.rank_of(*file, inclusions) }
+    }
+
+    /// The rank of a description in another file that these inclusions have.
+    fn rank_of(&self, file: FileId, inclusions: &[InclusionId]) -> Rank {
         if file == FileId::CLUSTER {
             return Rank::Cluster;
-        }
-        if file == self.file {
-            return Rank::SameFile;
         }
         match (self.folder, self.known.folder(file)) {
             (Some(own), Some(other)) => {
                 let nearness = self.known.folders.nearness(own, other);
-                let inclusions = self.known.inclusions(file);
                 let shared = |own| self.known.kustomizations.common_depth(own, inclusions);
                 match self.inclusion.map_or(0, shared) {
                     0 => Rank::Folder(nearness),
+                    depth if self.known.is_patch(file) => Rank::Patch(depth),
                     depth => Rank::SameBuild(depth, nearness),
                 }
             }
@@ -194,26 +204,27 @@ impl<'k> BuildView<'k> {
         }
     }
 
-    /// Returns true if the descriptions in a file count.
-    pub(super) fn is_in(&self, scope: Scope, file: FileId) -> bool {
+    /// Returns true if a file may have descriptions that count.
+    pub(super) fn is_near(&self, file: FileId) -> bool {
+        file == self.file || is_in_scope(self.rank_of(file, self.known.inclusions(file)))
+    }
+
+    fn is_in<T>(&self, scope: Scope, described: &Described<T>) -> bool {
         scope == Scope::Everywhere
-            || self.known.role(file) == Some(FileRole::Description)
-            || match self.rank(file) {
-                Rank::Folder(nearness) => nearness.is_upwards(),
-                Rank::Cluster | Rank::NoFolder | Rank::SameBuild(..) | Rank::SameFile => true,
-            }
+            || self.known.role(described.file) == Some(FileRole::Description)
+            || is_in_scope(self.rank(described))
     }
 
     /// The descriptions that are nearer than all others.
     pub(super) fn all_nearest<T>(self, descriptions: &'k [Described<T>], scope: Scope) -> Vec<&'k Described<T>> {
-        let counts = |described: &&Described<T>| self.is_in(scope, described.file);
+        let counts = |described: &&Described<T>| self.is_in(scope, described);
         if let [_] | [] = descriptions {
             // The rank of the only one does not matter.
             return descriptions.iter().filter(counts).collect();
         }
         let (mut nearest, mut best) = (Vec::new(), None);
         for described in descriptions.iter().filter(counts) {
-            let rank = Some(self.rank(described.file));
+            let rank = Some(self.rank(described));
             if rank > best {
                 nearest.clear();
                 best = rank;
@@ -254,7 +265,7 @@ impl<'k> BuildView<'k> {
             Ok(found) => *found,
             Err((first, _)) => Some(*first),
         };
-        usable.is_none_or(|usable| self.rank(usable.file) <= self.rank(nearest.file)).then(|| {
+        usable.is_none_or(|usable| self.rank(usable) <= self.rank(nearest)).then(|| {
             format!("has a description that cannot be used, in {}: {}", self.known.place(nearest), nearest.facts)
         })
     }
@@ -282,11 +293,11 @@ impl<'k> BuildView<'k> {
         let scope = self.scope_of_claims(namespace);
         let counts = |reservation: &&Described<Arc<str>>| {
             let mut nearest = self.all_nearest(self.volumes(&reservation.facts), Scope::Everywhere).into_iter();
-            self.is_in(scope, reservation.file) && nearest.any(|described| described.file == reservation.file)
+            self.is_in(scope, reservation) && nearest.any(|described| described.has_origin_of(reservation))
         };
         let reservations: Vec<_> = self.known.reservations(namespace, claim).iter().filter(counts).collect();
-        let rank = reservations.iter().map(|reservation| self.rank(reservation.file)).max()?;
-        let mut nearest = reservations.into_iter().filter(|reservation| self.rank(reservation.file) == rank);
+        let rank = reservations.iter().map(|reservation| self.rank(reservation)).max()?;
+        let mut nearest = reservations.into_iter().filter(|reservation| self.rank(reservation) == rank);
         let first = nearest.next()?;
         nearest.all(|other| other.facts == first.facts).then_some(&*first.facts)
     }
@@ -366,6 +377,14 @@ impl BuildView<'_> {
                 places.join(", ")
             )
         })
+    }
+}
+
+/// Returns true if a file of this rank cannot belong to another environment ([`Scope::Here`]).
+fn is_in_scope(rank: Rank) -> bool {
+    match rank {
+        Rank::Folder(nearness) => nearness.is_upwards(),
+        Rank::Cluster | Rank::NoFolder | Rank::Patch(_) | Rank::SameBuild(..) | Rank::SameFile => true,
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::document::ManifestObject;
 use super::known_objects::FileId;
+use super::kustomizations::InclusionId;
 use super::position::Position;
 use colocate_engine::{ClaimFacts, ClassEntry, Evidence, Settings, current_api_version};
 
@@ -16,13 +17,38 @@ pub(super) type Descriptions<T> = Vec<Described<T>>;
 /// Objects of one kind, by name.
 pub(super) type ByName<T> = HashMap<Box<str>, Descriptions<T>>;
 
-/// A description of an object, with its place.
+/// A description of an object, with its origin.
 #[derive(Debug)]
 pub(super) struct Described<T> {
     pub(super) file: FileId,
+    /// The part of the file's inclusions in kustomizations for which the description holds; `None` for all.
+    pub(super) variant: Option<Arc<Variant>>,
     line: u32,
     column: u32,
     pub(super) facts: T,
+}
+
+/// An object as some inclusions of its file in kustomizations have it.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Variant {
+    /// These inclusions, in order.
+    pub(super) inclusions: Vec<InclusionId>,
+    /// The file and the position of the last patch that changes it, if any does.
+    pub(super) patch: Option<(Arc<str>, Position)>,
+}
+
+/// The origin of a description.
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    pub(super) file: FileId,
+    pub(super) position: Position,
+    pub(super) variant: Option<Arc<Variant>>,
+}
+
+impl Origin {
+    /// The origin of an object that a cluster returned.
+    pub(super) const CLUSTER: Self =
+        Self { file: FileId::CLUSTER, position: Position { line: 0, column: 0 }, variant: None };
 }
 
 /// The facts of a claim, which are shared with claims that are alike.
@@ -32,7 +58,7 @@ pub(super) type KnownClaim = Arc<ClaimFacts<'static>>;
 pub(super) type VolumeProvisioner = Option<(Arc<str>, Evidence)>;
 
 /// A class.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct KnownClass {
     pub(super) name: Arc<str>,
     pub(super) provisioner: Arc<str>,
@@ -58,6 +84,9 @@ pub enum DescriptionKind {
 }
 
 impl DescriptionKind {
+    /// All kinds.
+    pub(super) const ALL: [Self; 5] = [Self::Claim, Self::Volume, Self::Class, Self::Strategy, Self::Namespace];
+
     /// The kind of an object; `None` if no decision depends on it.
     pub fn of(object: &ManifestObject<'_>) -> Option<Self> {
         match (current_api_version(object.api_version, object.kind), object.kind) {
@@ -69,17 +98,42 @@ impl DescriptionKind {
             _ => None,
         }
     }
+
+    /// Its `kind`.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Claim => "PersistentVolumeClaim",
+            Self::Volume => "PersistentVolume",
+            Self::Class => "StorageClass",
+            Self::Strategy => "VolumePlacementStrategy",
+            Self::Namespace => "Namespace",
+        }
+    }
+
+    /// Returns true if its objects are in a namespace.
+    pub(super) fn is_namespaced(self) -> bool {
+        self == Self::Claim
+    }
 }
 
 impl<T> Described<T> {
-    pub(super) fn new(file: FileId, at: Position, facts: T) -> Self {
+    pub(super) fn new(origin: &Origin, facts: T) -> Self {
         let short = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        Self { file, line: short(at.line), column: short(at.column), facts }
+        let Origin { file, position: Position { line, column }, variant } = origin.clone();
+        Self { file, variant, line: short(line), column: short(column), facts }
     }
 
-    /// The place of the description. `file` is the name of its file; `None` for the cluster.
+    /// Returns true if both describe the same file in the same builds.
+    pub(super) fn has_origin_of<U>(&self, other: &Described<U>) -> bool {
+        self.file == other.file && self.variant == other.variant
+    }
+
+    /// The place of the description, or of the patch that changes it. `file` is the name of its file; `None` for the cluster.
     pub(super) fn place<'k>(&'k self, file: Option<&'k str>) -> Place<'k> {
-        Place { file, line: self.line, column: self.column }
+        match self.variant.as_ref().and_then(|variant| variant.patch.as_ref()) {
+            Some((file, position)) => Place { file: Some(file), line: position.line, column: position.column },
+            None => Place { file, line: self.line as usize, column: self.column as usize },
+        }
     }
 }
 
@@ -90,14 +144,11 @@ impl KnownClass {
     }
 }
 
-/// The position of an object of the cluster.
-pub(super) const NOWHERE: Position = Position { line: 0, column: 0 };
-
 /// The place of a description: `FILE:LINE:COLUMN`, or `the cluster`.
 pub(super) struct Place<'k> {
     file: Option<&'k str>,
-    line: u32,
-    column: u32,
+    line: usize,
+    column: usize,
 }
 
 impl fmt::Display for Place<'_> {

@@ -6,11 +6,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::build_view::{BuildView, Scope, Trail, are_alike};
-use super::description::{Described, KnownClass};
-use super::known_objects::{ClassAccess, FileId, KnownObjects, Purpose};
+use super::description::{Described, DescriptionKind, KnownClass};
+use super::document::ManifestObject;
+use super::known_objects::{ClassAccess, FileId, FileRole, KnownObjects, Purpose};
+use super::object_facts::ObjectFacts;
+use super::position::Position;
 use colocate_engine::{
-    AccessModes, ClaimFacts, ClaimUse, ClassEntry, Evidence, Owner, StorageView, Unknown, Visibility,
+    AccessModes, ClaimFacts, ClaimUse, ClassEntry, Evidence, Owner, Policy, StorageView, Unknown, Visibility,
 };
 
 /// Known objects as an object in a file sees them.
@@ -61,6 +66,24 @@ impl<'k> FileView<'k> {
         })
     }
 
+    /// The place of a patch of a kustomization that may change an object in this file in such a way that a decision about it, or
+    /// about its annotations, depends on the change. Such patches are applied only to objects that others look up.
+    pub fn unapplied_patch(&self, object: &ManifestObject<'_>, policy: &Policy) -> Option<String> {
+        let (inclusions, kustomizations) = (self.known.inclusions(self.file), &self.known.kustomizations);
+        if inclusions.is_empty() || self.known.is_patch(self.file) {
+            return None;
+        }
+        let place = |file: &str, position: Position| format!("{file}:{position}");
+        let Some(kind) = DescriptionKind::of(object) else {
+            let patch = kustomizations.workload_patch(inclusions, object, policy)?;
+            return Some(place(&patch.file, patch.position));
+        };
+        let read = |value: &Value| ObjectFacts::read(kind, value, &policy.opt_out.namespace_label);
+        let mut variants = kustomizations.variants(inclusions, object, read).into_iter();
+        let (file, position) = variants.find_map(|(variant, _)| variant?.patch)?;
+        Some(place(&file, position))
+    }
+
     /// The access modes of all claims and claim templates whose class, by name or by default, is the one that this file describes
     /// as `name`; `None` if there are none.
     pub fn access_of_class(&self, name: &str) -> Option<AccessModes> {
@@ -76,7 +99,7 @@ impl<'k> FileView<'k> {
     /// Returns true if a file cannot belong to another environment: it is in the folder of this file or above, or is built together
     /// with it.
     pub(super) fn is_of_same_environment(&self, file: FileId) -> bool {
-        self.views().any(|view| view.is_in(Scope::Here, file))
+        self.known.role(file) == Some(FileRole::Description) || self.views().any(|view| view.is_near(file))
     }
 
     /// The view in each build of the file. There is at least one.
@@ -90,7 +113,6 @@ impl<'k> FileView<'k> {
     /// Returns what `owner` finds in all builds, or the reason why it is not known if it differs between them. `trail` names the
     /// objects on which it depends.
     fn common_owner(
-        &self,
         builds: &[Build<'k>],
         owner: impl Fn(&Build<'k>) -> Owner,
         alike: impl Fn(&Build<'k>, &Build<'k>) -> bool,
@@ -227,7 +249,7 @@ fn difference<'k>(builds: [&Build<'k>; 2], trail: &impl Fn(&Build<'k>) -> Trail)
 
 impl StorageView for FileView<'_> {
     fn owner(&self, namespace: &str, name: &str) -> Owner {
-        self.common_owner(
+        Self::common_owner(
             &self.builds(namespace),
             |(namespace, view)| view.owner(namespace, name),
             |a, b| self.is_same_claim(a, b, name),
@@ -236,7 +258,7 @@ impl StorageView for FileView<'_> {
     }
 
     fn owner_of(&self, claim: &ClaimFacts<'_>) -> Owner {
-        self.common_owner(
+        Self::common_owner(
             &self.builds(""),
             |(_, view)| view.owner_of(claim),
             |_, _| true,

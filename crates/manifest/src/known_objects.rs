@@ -8,22 +8,22 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use serde::Deserialize;
+use serde_json::Value;
 
 use super::description::{
-    ByName, Described, DescriptionKind, Descriptions, KnownClaim, KnownClass, NOWHERE, Place, VolumeProvisioner, push,
+    ByName, Described, DescriptionKind, Descriptions, KnownClaim, KnownClass, Origin, Place, Variant,
+    VolumeProvisioner, push,
 };
 use super::document::{Document, ManifestObject};
 use super::file_view::FileView;
 use super::folders::{FolderId, Folders};
-use super::json_parser::without_position;
 use super::kustomizations::{BuiltFile, InclusionId, Kustomizations};
+use super::object_facts::{ObjectFacts, provisioner_of};
 use super::position::Position;
 use super::sops::{self, EncryptedValues};
 use colocate_companion::{Strategies, Subject, SubjectKind};
-use colocate_engine::storage::{HasMetadata, PersistentVolume, PersistentVolumeClaim, StorageClass};
 use colocate_engine::{
-    AccessModes, ClaimFacts, ClaimRef, ClassFacts, Policy, Visibility, VolumeFacts, parse_bool, portworx_classes,
+    AccessModes, ClaimFacts, ClaimRef, ClassFacts, Policy, Visibility, VolumeFacts, portworx_classes,
 };
 
 /// The objects of manifests and of a cluster.
@@ -58,6 +58,8 @@ pub struct KnownObjects {
     pub(super) class_access: OnceLock<ClassAccess>,
     /// The facts of all claims, deduplicated: most claims of a large file differ only by their names.
     claim_facts: HashSet<KnownClaim>,
+    /// The variants of all objects, deduplicated: the claims of a file mostly have the same patches.
+    variants: HashSet<Arc<Variant>>,
 }
 
 /// A file with known objects, or the cluster.
@@ -134,96 +136,106 @@ impl KnownObjects {
         }
         let objects = document.objects().into_iter();
         if let Some(error) = &document.duplicate {
-            objects.for_each(|object| self.insert_unusable(file, &object, namespace, &error.message));
+            objects.for_each(|object| self.insert_unusable(&origin(file, &object), &object, namespace, &error.message));
             return Vec::new();
         }
         let is_encrypted = sops::is_encrypted(&document.value);
         let unusable = objects.filter_map(|object| {
+            let kind = DescriptionKind::of(&object)?;
             let encrypted = is_encrypted.then(|| EncryptedValues::of(object.value)).filter(|values| values.count > 0);
-            let what = match encrypted.filter(|_| DescriptionKind::of(&object).is_some()) {
+            let what = match encrypted {
                 Some(EncryptedValues { first, .. }) => {
-                    format!("{first} is encrypted: use the output of `sops decrypt`")
+                    let what = format!("{first} is encrypted: use the output of `sops decrypt`");
+                    self.insert_unusable(&origin(file, &object), &object, namespace, &what);
+                    what
                 }
-                None => self.add_object(file, &object, namespace, opt_out).err()?,
+                None => self.add_variants(file, kind, &object, namespace, opt_out).err()?,
             };
-            self.insert_unusable(file, &object, namespace, &what);
             let (name, kind) = (object.name(), object.kind.to_owned());
             Some(Unusable { position: object.position, path: object.path, kind, name, what })
         });
         unusable.collect()
     }
 
-    fn add_object(
+    /// Adds an object as each inclusion of its file in kustomizations has it.
+    ///
+    /// # Errors
+    /// The object cannot be used as it is in its file.
+    fn add_variants(
         &mut self,
         file: FileId,
+        kind: DescriptionKind,
         object: &ManifestObject<'_>,
         namespace: &str,
         opt_out: &str,
     ) -> Result<(), String> {
-        let metadata = &object.value["metadata"];
-        match DescriptionKind::of(object) {
-            // No pod can refer to it before its name is generated.
-            Some(DescriptionKind::Claim) if metadata["generateName"].is_string() => {}
-            Some(_) if object.value["$patch"] == "delete" => return Err("a patch deletes it".to_owned()),
-            Some(DescriptionKind::Claim) => {
-                let text = object.value.to_string();
-                let claim: PersistentVolumeClaim<'_> = decode(&text)?;
-                let (name, facts) = (named(&claim)?, claim.facts());
-                // A patch that does not name a class keeps the class of the patched claim. A claim without access modes must be a
-                // patch, because Kubernetes rejects such a claim.
-                let is_patch =
-                    self.files[file.0 as usize].built.is_patch || object.value["spec"]["accessModes"].is_null();
-                if is_patch && facts.names_no_owner() {
-                    return Ok(());
-                }
-                for namespace in self.namespaces_in(file, claim.namespace().unwrap_or(namespace)) {
-                    self.insert_claim(file, object.position, &namespace, name, facts.clone());
-                }
+        let built = &self.files[file.0 as usize].built;
+        let read = |value: &Value| ObjectFacts::read(kind, value, opt_out);
+        if built.is_patch {
+            // It changes the objects that it is for, and need not be a whole object.
+            if let Ok(Some(facts)) = read(object.value) {
+                self.insert(&origin(file, object), facts, namespace);
             }
-            Some(DescriptionKind::Volume) => {
-                let text = object.value.to_string();
-                let volume: PersistentVolume<'_> = decode(&text)?;
-                let name = named(&volume)?;
-                self.insert_volume(file, object.position, name, &volume.facts());
-                if let Some((namespace, claim)) = volume.claim() {
-                    let claims = self.reservations.entry(namespace.into()).or_default();
-                    push(claims, claim, Described::new(file, object.position, name.into()));
-                }
-            }
-            Some(DescriptionKind::Class) => {
-                let text = object.value.to_string();
-                let class: StorageClass<'_> = decode(&text)?;
-                if class.provisioner().is_empty() {
-                    return Err("it has no provisioner".to_owned());
-                }
-                self.insert_class(file, object.position, named(&class)?, class.facts());
-            }
-            Some(DescriptionKind::Strategy) => {
-                if let Some(name) = metadata["name"].as_str() {
-                    self.strategies.insert(name.to_owned());
-                }
-            }
-            Some(DescriptionKind::Namespace) => {
-                let label = metadata["labels"][opt_out].as_str().and_then(parse_bool);
-                if let Some(name) = metadata["name"].as_str() {
-                    self.insert_namespace(file, object.position, name, label == Some(true));
-                }
-            }
-            None => {}
+            return Ok(());
         }
-        Ok(())
+        let mut result = Ok(());
+        for (variant, facts) in self.kustomizations.variants(&built.inclusions, object, read) {
+            let is_patched = variant.as_ref().is_some_and(|variant| variant.patch.is_some());
+            let origin = Origin { variant: variant.map(|variant| self.shared(variant)), ..origin(file, object) };
+            match facts {
+                Ok(Some(facts)) => self.insert(&origin, facts, namespace),
+                Ok(None) => {}
+                Err(what) => {
+                    self.insert_unusable(&origin, object, namespace, &what);
+                    result = if is_patched { result } else { Err(what) };
+                }
+            }
+        }
+        result
     }
 
-    fn insert_unusable(&mut self, file: FileId, object: &ManifestObject<'_>, namespace: &str, why: &str) {
+    /// Returns the copy of a variant that all objects share.
+    fn shared(&mut self, variant: Variant) -> Arc<Variant> {
+        let shared = self.variants.get(&variant).cloned().unwrap_or_else(|| Arc::new(variant));
+        self.variants.insert(Arc::clone(&shared));
+        shared
+    }
+
+    fn insert(&mut self, origin: &Origin, facts: ObjectFacts, namespace: &str) {
+        match facts {
+            ObjectFacts::Claim { namespace: own, name, facts, has_modes } => {
+                // A patch that does not name a class keeps the class of the patched claim.
+                let is_patch = self.is_patch(origin.file) || !has_modes;
+                if is_patch && facts.names_no_owner() {
+                    return;
+                }
+                for namespace in self.namespaces_of(origin, own.as_deref().unwrap_or(namespace)) {
+                    self.insert_claim(origin, &namespace, &name, facts.clone());
+                }
+            }
+            ObjectFacts::Volume { name, provisioner, claim } => {
+                push(&mut self.volumes, &name, Described::new(origin, provisioner));
+                if let Some((namespace, claim)) = claim {
+                    let claims = self.reservations.entry(namespace.into()).or_default();
+                    push(claims, &claim, Described::new(origin, name.into()));
+                }
+            }
+            ObjectFacts::Class(class) => self.insert_class(origin, class),
+            ObjectFacts::Strategy(name) => self.strategies.insert(name),
+            ObjectFacts::Namespace { name, opts_out } => self.insert_namespace(origin, &name, opts_out),
+        }
+    }
+
+    fn insert_unusable(&mut self, origin: &Origin, object: &ManifestObject<'_>, namespace: &str, why: &str) {
         let name = object.value["metadata"]["name"].as_str().filter(|name| !name.is_empty());
         let (Some(kind), Some(name)) = (DescriptionKind::of(object), name) else { return };
         let namespaces = match kind {
-            DescriptionKind::Claim => self.namespaces_in(file, object.namespace_or(namespace)),
+            DescriptionKind::Claim => self.namespaces_of(origin, object.namespace_or(namespace)),
             _ => vec![Arc::from("")],
         };
         for namespace in namespaces {
             let objects = self.unusable.entry((kind, (&*namespace).into())).or_default();
-            push(objects, name, Described::new(file, object.position, why.into()));
+            push(objects, name, Described::new(origin, why.into()));
         }
     }
 
@@ -254,13 +266,13 @@ impl KnownObjects {
 
     /// Adds a claim of the cluster.
     pub fn add_claim_of_cluster(&mut self, namespace: &str, name: &str, claim: ClaimFacts<'_>) {
-        self.insert_claim(FileId::CLUSTER, NOWHERE, namespace, name, claim);
+        self.insert_claim(&Origin::CLUSTER, namespace, name, claim);
     }
 
     /// Adds a class of the cluster, unless a file describes it.
     pub fn add_class_of_cluster(&mut self, name: &str, class: ClassFacts<'_>) {
         if !self.classes.contains_key(name) {
-            self.insert_class(FileId::CLUSTER, NOWHERE, name, class);
+            self.insert_class(&Origin::CLUSTER, KnownClass::new(name, class));
         }
     }
 
@@ -279,12 +291,12 @@ impl KnownObjects {
 
     /// Adds a volume of the cluster.
     pub fn add_volume_of_cluster(&mut self, name: &str, volume: &VolumeFacts<'_>) {
-        self.insert_volume(FileId::CLUSTER, NOWHERE, name, volume);
+        push(&mut self.volumes, name, Described::new(&Origin::CLUSTER, provisioner_of(volume)));
     }
 
     /// Adds a Namespace of the cluster.
     pub fn add_namespace_of_cluster(&mut self, name: &str, opts_out: bool) {
-        self.insert_namespace(FileId::CLUSTER, NOWHERE, name, opts_out);
+        self.insert_namespace(&Origin::CLUSTER, name, opts_out);
     }
 
     /// Returns true if the Namespace is known.
@@ -333,11 +345,25 @@ impl KnownObjects {
         self.files.get(file.0 as usize).map_or(&[], |file| &file.built.inclusions)
     }
 
+    /// Returns true if a file only patches other objects.
+    pub(super) fn is_patch(&self, file: FileId) -> bool {
+        self.files.get(file.0 as usize).is_some_and(|file| file.built.is_patch)
+    }
+
     /// The namespaces of an object in `file` that names this one: those that kustomizations give it, or its own.
     pub(super) fn namespaces_in(&self, file: FileId, own: &str) -> Vec<Arc<str>> {
+        self.namespaces_given(self.inclusions(file), own)
+    }
+
+    fn namespaces_of(&self, origin: &Origin, own: &str) -> Vec<Arc<str>> {
+        let of_variant = origin.variant.as_ref().map(|variant| &*variant.inclusions);
+        self.namespaces_given(of_variant.unwrap_or_else(|| self.inclusions(origin.file)), own)
+    }
+
+    fn namespaces_given(&self, inclusions: &[InclusionId], own: &str) -> Vec<Arc<str>> {
         let given = |inclusion: &InclusionId| self.kustomizations.namespace(*inclusion);
         let mut namespaces: BTreeSet<_> =
-            self.inclusions(file).iter().map(|inclusion| given(inclusion).unwrap_or_else(|| own.into())).collect();
+            inclusions.iter().map(|inclusion| given(inclusion).unwrap_or_else(|| own.into())).collect();
         if namespaces.is_empty() {
             namespaces.insert(own.into());
         }
@@ -349,16 +375,16 @@ impl KnownObjects {
         described.place(self.files.get(described.file.0 as usize).map(|file| &*file.name))
     }
 
-    fn insert_claim(&mut self, file: FileId, at: Position, namespace: &str, name: &str, claim: ClaimFacts<'_>) {
+    fn insert_claim(&mut self, origin: &Origin, namespace: &str, name: &str, claim: ClaimFacts<'_>) {
         let claim = claim.into_owned();
-        self.add_class_user(file, &claim);
+        self.add_class_user(origin.file, &claim);
         let facts = self.claim_facts.get(&claim).cloned().unwrap_or_else(|| Arc::new(claim));
         self.claim_facts.insert(Arc::clone(&facts));
         if !self.claims.contains_key(namespace) {
             self.claims.insert(namespace.into(), HashMap::new());
         }
         if let Some(claims) = self.claims.get_mut(namespace) {
-            push(claims, name, Described::new(file, at, facts));
+            push(claims, name, Described::new(origin, facts));
         }
     }
 
@@ -374,14 +400,12 @@ impl KnownObjects {
         }
     }
 
-    fn insert_class(&mut self, file: FileId, at: Position, name: &str, class: ClassFacts<'_>) {
-        let ClassFacts { provisioner, default, binds_late, created, parameters } = class;
-        let provisioner = Arc::from(&*provisioner);
-        let class = Arc::new(KnownClass { name: name.into(), provisioner, default, binds_late, created, parameters });
-        if default {
-            self.insert_default_class(Described::new(file, at, Arc::clone(&class)));
+    fn insert_class(&mut self, origin: &Origin, class: KnownClass) {
+        let class = Arc::new(class);
+        if class.default {
+            self.insert_default_class(Described::new(origin, Arc::clone(&class)));
         }
-        push(&mut self.classes, name, Described::new(file, at, class));
+        push(&mut self.classes, &class.name, Described::new(origin, Arc::clone(&class)));
     }
 
     /// Of the default classes of a cluster, keeps the one that Kubernetes chooses: the newest, then the first by name. A file in
@@ -398,13 +422,8 @@ impl KnownObjects {
         }
     }
 
-    fn insert_volume(&mut self, file: FileId, at: Position, name: &str, volume: &VolumeFacts<'_>) {
-        let provisioner = volume.provisioner.as_ref().map(|(name, evidence)| (Arc::from(&**name), *evidence));
-        push(&mut self.volumes, name, Described::new(file, at, provisioner));
-    }
-
-    fn insert_namespace(&mut self, file: FileId, at: Position, name: &str, opts_out: bool) {
-        push(&mut self.namespaces, name, Described::new(file, at, opts_out));
+    fn insert_namespace(&mut self, origin: &Origin, name: &str, opts_out: bool) {
+        push(&mut self.namespaces, name, Described::new(origin, opts_out));
     }
 }
 
@@ -418,10 +437,7 @@ pub enum Purpose {
     Validate,
 }
 
-fn decode<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, String> {
-    serde_json::from_str(text).map_err(|error| without_position(&error))
-}
-
-fn named(object: &impl HasMetadata) -> Result<&str, String> {
-    object.name().ok_or_else(|| "it has no metadata.name".to_owned())
+/// The origin of an object as it is in its file.
+fn origin(file: FileId, object: &ManifestObject<'_>) -> Origin {
+    Origin { file, position: object.position, variant: None }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::kustomize_patch::KustomizePatch;
 use super::source::Source;
 
 /// The file names of a kustomization, as in kustomize's `konfig.RecognizedKustomizationFileNames`.
@@ -18,7 +19,8 @@ const MAX_INCLUSIONS: u32 = 1_000;
 
 /// The kustomizations among the files of a run.
 ///
-/// Only the fields that name other files or set the namespace are read. Resources that are URLs, or that do not exist, are skipped.
+/// Only the fields that name other files, change namespaces and names, or patch objects are read. Resources that are URLs, or
+/// that do not exist, are skipped.
 #[derive(Debug, Default)]
 pub struct Kustomizations {
     files: HashMap<PathBuf, BuiltFile>,
@@ -32,12 +34,18 @@ pub(super) struct InclusionId(u32);
 /// An inclusion of a kustomization by another one. A kustomization that no other one includes has one without a parent: it is built
 /// by itself. A component belongs to the inclusion of the kustomization that names it.
 #[derive(Debug)]
-struct Inclusion {
+pub(super) struct Inclusion {
     parent: Option<InclusionId>,
     /// The number of inclusions on the path to it, with itself.
     depth: u32,
     /// The namespace that objects get, from the outermost kustomization that sets one.
     namespace: Option<Arc<str>>,
+    /// The namespace that its own kustomization sets.
+    pub(super) own_namespace: Option<Arc<str>>,
+    /// The prefixes and suffixes that its own kustomization and its components add to names, in order.
+    pub(super) affixes: Vec<(Box<str>, Box<str>)>,
+    /// The patches of its own kustomization and its components, in order.
+    pub(super) patches: Vec<Arc<KustomizePatch>>,
 }
 
 /// The effect of kustomizations on a file.
@@ -45,7 +53,7 @@ struct Inclusion {
 pub(super) struct BuiltFile {
     /// The inclusions of the kustomizations that name it, in order.
     pub(super) inclusions: Vec<InclusionId>,
-    /// Whether it is a patch of other objects.
+    /// Whether it only patches other objects.
     pub(super) is_patch: bool,
 }
 
@@ -53,10 +61,13 @@ pub(super) struct BuiltFile {
 #[derive(Debug, Default)]
 struct Kustomization {
     namespace: Option<Arc<str>>,
+    /// The prefix and the suffix of names, if it sets any.
+    affixes: Option<(Box<str>, Box<str>)>,
     files: Vec<PathBuf>,
     folders: Vec<PathBuf>,
     components: Vec<PathBuf>,
-    patches: Vec<PathBuf>,
+    patch_files: Vec<PathBuf>,
+    patches: Vec<Arc<KustomizePatch>>,
 }
 
 impl Kustomizations {
@@ -88,6 +99,11 @@ impl Kustomizations {
     /// The namespace that the objects of an inclusion get; `None` stands for the one that each object names itself.
     pub(super) fn namespace(&self, inclusion: InclusionId) -> Option<Arc<str>> {
         self.inclusion(inclusion).namespace.clone()
+    }
+
+    /// The inclusions from this one to the outermost one.
+    pub(super) fn outwards(&self, inclusion: InclusionId) -> impl Iterator<Item = &Inclusion> {
+        std::iter::successors(Some(self.inclusion(inclusion)), |own| own.parent.map(|id| self.inclusion(id)))
     }
 
     /// The number of inclusions that an inclusion shares with the nearest of `others`, from the outermost one; 0 if nothing builds
@@ -138,12 +154,15 @@ impl Kustomizations {
             let parent_of = parent.map(|id| built.inclusion(id));
             // An outer kustomization transforms the result of an inner one, so its namespace wins.
             let namespace = parent_of.and_then(|parent| parent.namespace.clone());
-            let namespace = namespace.or_else(|| parts.iter().rev().find_map(|part| part.namespace.clone()));
+            let own_namespace = parts.iter().rev().find_map(|part| part.namespace.clone());
+            let namespace = namespace.or_else(|| own_namespace.clone());
+            let patches = parts.iter().flat_map(|part| &part.patches).cloned().collect();
+            let affixes = parts.iter().filter_map(|part| part.affixes.clone()).collect();
             let depth = parent_of.map_or(0, |parent| parent.depth) + 1;
-            built.inclusions.push(Inclusion { parent, depth, namespace });
+            built.inclusions.push(Inclusion { parent, depth, namespace, own_namespace, affixes, patches });
             folders.push(folder);
             for part in parts {
-                for path in part.files.iter().chain(&part.patches) {
+                for path in part.files.iter().chain(&part.patch_files) {
                     let file = built.files.entry(path.clone()).or_default();
                     file.is_patch = !resources.contains(path);
                     if file.inclusions.last() != Some(&id) {
@@ -174,9 +193,10 @@ impl Kustomization {
     fn read(source: &Source, folder: &Path) -> Option<Self> {
         for chunk in source.chunks().ok()? {
             for document in chunk.ok()?.manifest().documents() {
-                let value = document.ok()?.value;
-                if value.is_object() {
-                    return Some(Self::new(folder, &value));
+                let document = document.ok()?;
+                if document.value.is_object() {
+                    let patches = KustomizePatch::all(source, &document).into_iter().map(Arc::new).collect();
+                    return Some(Self { patches, ..Self::new(folder, &document.value) });
                 }
             }
         }
@@ -185,7 +205,9 @@ impl Kustomization {
 
     fn new(folder: &Path, value: &Value) -> Self {
         let namespace = value["namespace"].as_str().filter(|name| !name.is_empty()).map(Arc::from);
-        let mut own = Self { namespace, ..Self::default() };
+        let [prefix, suffix] = ["namePrefix", "nameSuffix"].map(|field| value[field].as_str().unwrap_or_default());
+        let affixes = (!prefix.is_empty() || !suffix.is_empty()).then(|| (prefix.into(), suffix.into()));
+        let mut own = Self { namespace, affixes, ..Self::default() };
         let paths = |key: &str| value[key].as_array().into_iter().flatten();
         for path in ["resources", "bases"].into_iter().flat_map(paths) {
             let Some(path) = existing(folder, path) else { continue };
@@ -193,7 +215,8 @@ impl Kustomization {
         }
         own.components = paths("components").filter_map(|path| existing(folder, path)).collect();
         let by_path = ["patches", "patchesJson6902"].into_iter().flat_map(paths).map(|patch| &patch["path"]);
-        own.patches = by_path.chain(paths("patchesStrategicMerge")).filter_map(|path| existing(folder, path)).collect();
+        own.patch_files =
+            by_path.chain(paths("patchesStrategicMerge")).filter_map(|path| existing(folder, path)).collect();
         own
     }
 }

@@ -125,11 +125,11 @@ impl<'a> ManifestMutator<'a> {
                 pending.decide(owners, |_| Presence::Unknown)
             }
         };
+        let patch = depends_on_volumes(decision.reason).then(|| view.unapplied_patch(&object, self.policy)).flatten();
+        let refuse = |obstacle| Err(Some(EditRefusal::new(obstacle, object.position, &FieldPath::default())));
         let edit = match (&decision.patch, &decision.scheduler, opted_out) {
-            (Some(_), Some(_), Err(text)) => {
-                let obstacle = Obstacle::Namespace(text);
-                Err(Some(EditRefusal::new(obstacle, object.position, &FieldPath::default())))
-            }
+            _ if let Some(place) = patch => refuse(Obstacle::Patch(place)),
+            (Some(_), Some(_), Err(text)) => refuse(Obstacle::Namespace(text)),
             (Some(_), Some(scheduler), Ok(_)) => {
                 document.set_scheduler(&object, &workload.path, scheduler).map_err(Some)
             }
@@ -170,6 +170,12 @@ impl<'a> ManifestMutator<'a> {
             Some((object, workload))
         })
     }
+}
+
+/// Returns true if another decision could be made if a patch changed the volumes, the scheduler or an opt-out of an object.
+fn depends_on_volumes(reason: Reason) -> bool {
+    use Reason::{Injected, InjectedMissing, NoClaims, NoDriver, NotRecognised, WouldInject};
+    matches!(reason, Injected | InjectedMissing | WouldInject | NoClaims | NoDriver | NotRecognised)
 }
 
 impl MutatedDocument<'_> {

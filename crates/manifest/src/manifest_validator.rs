@@ -63,6 +63,8 @@ pub struct ValidatedObject<'d> {
     pub ignored: Vec<IgnoredFinding>,
     /// The findings about comments.
     pub comments: Vec<CommentFinding>,
+    /// The place of a patch that is not applied, if rules that are not checked may depend on it.
+    patch: Option<String>,
     /// The facts that rules lack.
     needs: BTreeSet<Needs>,
     /// Whether rules apply to it, apart from those about comments.
@@ -105,11 +107,13 @@ impl<'a> ManifestValidator<'a> {
             let namespace = object.namespace_or(self.namespace);
             !self.controllers.include_that_of(object, self.policy, &view, namespace)
         });
+        let mut undecided = document.undecided(self.policy);
         let objects = checked.map(|(object, kind)| {
             let mut validated = self.validate_object(file, object, kind);
             if let (SubjectKind::Kustomization, Ok(report)) = (kind, &mut validated.report) {
                 report.findings.extend(self.patches().kustomization(validated.object.value).findings);
             }
+            undecided.extend(validated.patch.take().map(|patch| patched(document, &validated.object, &patch)));
             if let (true, Ok(report)) = (is_encrypted, &mut validated.report) {
                 report.findings.retain(|finding| !sops::is_quoted_in(&finding.message));
             }
@@ -119,7 +123,6 @@ impl<'a> ManifestValidator<'a> {
         if template.is_none() {
             self.apply_comments(&view, document, is_encrypted, &mut objects);
         }
-        let mut undecided = document.undecided(self.policy);
         if is_encrypted {
             let objects = self.objects(document).map(|(object, _)| object);
             undecided.extend(objects.filter_map(|object| encrypted_values(document, &object)));
@@ -162,6 +165,7 @@ impl<'a> ManifestValidator<'a> {
         let view = self.known.seen_from(file, Purpose::Validate);
         let (json, own) = (object.value.to_string(), object.namespace_or(self.namespace));
         let (mut unknown_namespace, mut lacking) = (None, BTreeSet::new());
+        let mut patch = view.unapplied_patch(&object, self.policy);
         let report = Subject::parse(&json, kind).map(|subject| {
             let opted_out = view.opted_out(own);
             let needs = || subject.needs(self.policy, self.severities, self.known.strategies.clone());
@@ -174,13 +178,23 @@ impl<'a> ManifestValidator<'a> {
                 strategies: self.known.strategies.clone(),
                 namespace_opted_out: opted_out.unwrap_or(false),
             };
-            let (report, needs) = subject.check_with_needs(self.policy, self.severities, &facts);
-            lacking = needs;
-            report
+            let report;
+            (report, lacking) = subject.check_with_needs(self.policy, self.severities, &facts);
+            if patch.is_none() {
+                return report;
+            }
+            let of_keys = subject.check_keys(self.policy, self.severities);
+            let of_claims = [Needs::Claims, Needs::ClassParameters];
+            // Without a claim, no rule needs one, but the patch may add the first one.
+            if report == of_keys && !of_claims.iter().any(|need| needs().contains(need)) {
+                patch = None;
+            }
+            lacking.extend(patch.iter().flat_map(|_| of_claims));
+            of_keys
         });
         let namespace = (!kind.is_cluster_scoped()).then(|| view.namespaces(own)[0].to_string());
         let report = report.map_err(|error| without_position(&error));
-        ValidatedObject { unknown_namespace, needs: lacking, ..ValidatedObject::new(object, namespace, report) }
+        ValidatedObject { unknown_namespace, patch, needs: lacking, ..ValidatedObject::new(object, namespace, report) }
     }
 
     fn objects<'d>(
@@ -289,6 +303,7 @@ impl<'d> ValidatedObject<'d> {
             unknown_namespace: None,
             ignored: Vec::new(),
             comments: Vec::new(),
+            patch: None,
             needs: BTreeSet::new(),
             has_rules: true,
             is_of_controller: false,
@@ -321,13 +336,22 @@ impl<'d> ValidatedObject<'d> {
 /// The kind in messages and results of a document that is not an object.
 const DOCUMENT: &str = "document";
 
+/// Names the patch of an object that rules may depend on.
+fn patched(document: &Document<'_>, object: &ManifestObject<'_>, place: &str) -> Undecided {
+    let range = document.value_span(&object.path).unwrap_or(document.range.start..document.range.start);
+    let what = format!(
+        "{}: rules that may depend on the patch in {place} are not checked: validate the output of `kustomize build`",
+        object.title()
+    );
+    Undecided { range, what }
+}
+
 /// Names the encrypted values of an object that rules may depend on.
 fn encrypted_values(document: &Document<'_>, object: &ManifestObject<'_>) -> Option<Undecided> {
     let values = EncryptedValues::of(object.value);
     let what = format!(
-        "{} {}: rules that may depend on {values} are not checked: validate the output of `sops decrypt`",
-        object.kind,
-        object.name()
+        "{}: rules that may depend on {values} are not checked: validate the output of `sops decrypt`",
+        object.title()
     );
     (values.count > 0).then(|| Undecided { range: document.place(object, &values.first, Part::Value), what })
 }

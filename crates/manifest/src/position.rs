@@ -7,7 +7,7 @@ use super::template;
 use colocate_engine::printable;
 
 /// A position in a text: line and column from 1. A column is a character.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// The line, from 1. `\n`, `\r\n` and `\r` end a line.
     pub line: usize,

@@ -19,10 +19,10 @@ pub struct Undecided {
 }
 
 /// The sources of a pod's volumes that may belong to a driver, including `KubeVirt`'s, which names a claim.
-const SOURCES: [&str; 5] = ["persistentVolumeClaim", "ephemeral", "csi", "portworxVolume", "dataVolume"];
+pub(super) const SOURCES: [&str; 5] = ["persistentVolumeClaim", "ephemeral", "csi", "portworxVolume", "dataVolume"];
 
 /// The field of a `StatefulSet`, and of many other kinds, with the claims that each pod gets.
-const CLAIM_TEMPLATES: &str = "volumeClaimTemplates";
+pub(super) const CLAIM_TEMPLATES: &str = "volumeClaimTemplates";
 
 impl Document<'_> {
     /// Returns the objects that have a pod template with claims, or a key of Stork, but whose kind is neither built in nor

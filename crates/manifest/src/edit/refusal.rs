@@ -40,6 +40,8 @@ pub enum Obstacle {
     SideEffect,
     /// It is not known whether the object's Namespace opts out. The text is the reason.
     Namespace(String),
+    /// A patch of a kustomization may change the decision. The text is its place.
+    Patch(String),
 }
 
 impl EditRefusal {
@@ -74,6 +76,12 @@ impl fmt::Display for EditRefusal {
                 );
             }
             Obstacle::Namespace(text) => return write!(f, "{text}"),
+            Obstacle::Patch(place) => {
+                return write!(
+                    f,
+                    "the patch in {place} may change its volumes, its scheduler or an opt-out: use the output of `kustomize build`"
+                );
+            }
             Obstacle::SideEffect => "cannot be set without changing something else: set it manually",
         };
         write!(f, "`{}` {what}", self.field)

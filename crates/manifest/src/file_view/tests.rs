@@ -12,6 +12,8 @@ use colocate_engine::{ClassFacts, Policy};
 struct Files {
     known: KnownObjects,
     ids: Vec<(String, FileId)>,
+    /// The start of the names of files that were read from a directory.
+    prefix: String,
 }
 
 impl Files {
@@ -49,7 +51,8 @@ impl Files {
 
     /// Returns the provisioner of the claim `data` as an object in `file` sees it, or the reason why it is not known.
     fn data(&self, file: &str) -> String {
-        owner(self.view(file, Purpose::Mutate).owner("default", "data"))
+        let text = owner(self.view(file, Purpose::Mutate).owner("default", "data"));
+        if self.prefix.is_empty() { text } else { text.replace(&self.prefix, "") }
     }
 }
 
@@ -489,7 +492,8 @@ fn a_nearer_description_that_cannot_be_used_hides_the_others() {
 fn built(files: &[(&str, &str)]) -> Files {
     let (directory, kustomizations) = read(files);
     let known = KnownObjects::new(kustomizations);
-    Files { known, ids: Vec::new() }.add(directory.path(), files, FileRole::Input)
+    let prefix = format!("{}/", directory.path().display());
+    Files { known, ids: Vec::new(), prefix }.add(directory.path(), files, FileRole::Input)
 }
 
 #[test]
@@ -643,4 +647,146 @@ fn a_patch_without_a_class_does_not_describe_a_claim() {
     };
     assert_eq!(files(&size).data("prod/pod.yaml"), "pxd");
     assert_eq!(files(&of_class("x")).data("prod/pod.yaml"), "px");
+}
+
+/// A base with a claim of the class `px` and a pod, classes, and an overlay `dev` that also has these fields.
+fn patched(base: &str, dev: &str, others: &[(&str, &str)]) -> Files {
+    let classes = format!("{}---\n{}", class("px", "pxd"), class("local", "local"));
+    let overlay = format!("resources: [../base]\n{dev}");
+    let mut files = vec![
+        ("classes.yaml", classes.as_str()),
+        ("base/kustomization.yaml", "resources: [all.yaml, pod.yaml]\n"),
+        ("base/all.yaml", base),
+        ("base/pod.yaml", ""),
+        ("dev/kustomization.yaml", &overlay),
+    ];
+    files.extend(others);
+    built(&files)
+}
+
+#[test]
+fn a_patch_of_a_kustomization_changes_the_claim_that_it_is_for() {
+    let (merge, operations) = (of_class("local"), "- {op: replace, path: /spec/storageClassName, value: local}\n");
+    let target = "target: {kind: PersistentVolumeClaim, name: data}";
+    let inline = |patch: &str| patch.trim_end().replace('\n', "\n    ");
+    for (dev, patch) in [
+        ("patches: [{path: p.yaml}]".to_owned(), merge.as_str()),
+        ("patchesStrategicMerge: [p.yaml]".to_owned(), &merge),
+        (format!("patchesJson6902: [{{path: p.yaml, {target}}}]"), operations),
+        (format!("patches: [{{path: p.yaml, {target}}}]"), operations),
+        (format!("patches:\n- patch: |-\n    {}", inline(&merge)), ""),
+        (format!("patchesStrategicMerge:\n- |-\n    {}", inline(&merge)), ""),
+        (format!("patches:\n- {target}\n  patch: |-\n    {}", inline(operations)), ""),
+        ("components: [../component]".to_owned(), ""),
+    ] {
+        let component = format!("kind: Component\npatches: [{{{target}, patch: '[{}]'}}]", operations[2..].trim_end());
+        let others = [
+            ("dev/p.yaml", patch),
+            ("component/kustomization.yaml", &component),
+            ("dev/pod.yaml", ""),
+            ("pod.yaml", ""),
+        ];
+        let files = patched(&of_class("px"), &dev, &others);
+        for file in ["base/all.yaml", "base/pod.yaml"] {
+            assert_eq!(files.data(file), "local", "{file}: {dev}");
+        }
+        // Without the other kustomization, the patch would not be applied.
+        let both = [&others[..], &[("prod/kustomization.yaml", "resources: [../base]\n")]].concat();
+        let text = patched(&of_class("px"), &dev, &both).data("base/pod.yaml");
+        let place = if dev.starts_with("components") { "component/" } else { "dev/" };
+        assert!(text.starts_with("it is described differently in ") && text.contains(place), "{dev}: {text}");
+        assert!(
+            text.ends_with(" and in base/all.yaml:1:1, and kustomizations build the file with each of them"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn patches_are_applied_from_the_inside_outwards() {
+    let item = |class: &str| {
+        format!(
+            "{{target: {{kind: PersistentVolumeClaim}}, patch: '[{{op: add, path: /spec/storageClassName, value: {class}}}]'}}"
+        )
+    };
+    let data = |dev: &str, all: &str| {
+        patched(&of_class("none"), dev, &[("all/kustomization.yaml", all)]).data("base/pod.yaml")
+    };
+    assert_eq!(data(&format!("patches: [{}, {}]", item("px"), item("local")), ""), "local");
+    assert_eq!(data(&format!("patches: [{}, {}]", item("local"), item("px")), ""), "pxd");
+    let (inner, outer) =
+        (format!("patches: [{}]", item("px")), format!("resources: [../dev]\npatches: [{}]", item("local")));
+    assert_eq!(data(&inner, &outer), "local");
+    // The patches of a component come before those of the kustomization that includes it.
+    let with_component = format!("components: [../all]\n{inner}");
+    let component = format!("kind: Component\npatches: [{}]", item("local"));
+    assert_eq!(data(&with_component, &component), "pxd");
+}
+
+#[test]
+fn each_inclusion_of_a_base_has_its_own_patches() {
+    let class_patch = |class: &str| {
+        format!(
+            "patches: [{{target: {{kind: PersistentVolumeClaim}}, patch: '[{{op: add, path: /spec/storageClassName, value: {class}}}]'}}]\n"
+        )
+    };
+    let overlay = |class: &str| format!("resources: [../base, pod.yaml]\n{}", class_patch(class));
+    let prod = overlay("px");
+    let dev = format!("namePrefix: dev-\n{}", class_patch("local"));
+    let others = [
+        ("prod/kustomization.yaml", prod.as_str()),
+        ("prod/pod.yaml", ""),
+        ("all/kustomization.yaml", "resources: [../dev, ../prod]\n"),
+        ("all/pod.yaml", ""),
+    ];
+    let files = patched(&of_class("none"), &dev, &others);
+    // One kustomization builds both, so only the overlay says which claim is meant.
+    assert_eq!(files.data("prod/pod.yaml"), "pxd");
+    let text = files.data("base/pod.yaml");
+    let expected = "it is described differently in dev/kustomization.yaml:3:58 and in prod/kustomization.yaml:2:58, and kustomizations \
+                    build the file with each of them";
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn patches_of_classes_volumes_and_namespaces_count() {
+    let patches = "patches: [{path: p.yaml}]\n";
+    let data = |base: &str, patch: &str| patched(base, patches, &[("dev/p.yaml", patch)]).data("base/pod.yaml");
+    let own = format!("{}---\n{}", of_class("own"), class("own", "before"));
+    assert_eq!(data(&own, &class("own", "after")), "after");
+    // A patch need not be a whole class.
+    let unnamed = format!("{}---\n{}", claim("accessModes: [ReadWriteOnce]"), class("own", "own"));
+    let default = default_class("own", "x").replace("provisioner: x\n", "");
+    assert_eq!(data(&unnamed, &default), "own");
+    let volume = |driver: &str| {
+        format!("apiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: pv}}\nspec: {{csi: {{driver: {driver}}}}}\n")
+    };
+    let bound = format!("{}---\n{}", claim("storageClassName: '', volumeName: pv"), volume("before"));
+    assert_eq!(data(&bound, &volume("after")), "after");
+    let reference = volume("x").replace("csi: {driver: x}", "claimRef: {namespace: default, name: data}");
+    let unbound = format!("{}---\n{}", claim("storageClassName: ''"), volume("pv"));
+    assert_eq!(data(&unbound, &reference), "pv");
+    let namespace = |label: &str| format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: shop{label}}}\n");
+    let files = patched(&namespace(""), patches, &[("dev/p.yaml", &namespace(", labels: {opt-out: \"true\"}"))]);
+    assert_eq!(files.view("base/pod.yaml", Purpose::Mutate).opted_out("shop"), Ok(true));
+}
+
+#[test]
+fn a_patch_that_is_not_evaluated_leaves_its_claims_unresolved() {
+    let patch = |target: &str, patch: &str| format!("patches: [{{target: {{{target}}}, patch: '[{patch}]'}}]\n");
+    let data = |dev: &str| patched(&of_class("px"), dev, &[]).data("base/pod.yaml");
+    let class = "{op: add, path: /spec/storageClassName, value: local}";
+    let unusable = "it has a description that cannot be used, in dev/kustomization.yaml:2:";
+    let text = data(&patch("labelSelector: app=x", class));
+    assert!(text.starts_with(unusable), "{text}");
+    assert!(text.ends_with(": the target of this patch may select it: use the output of `kustomize build`"), "{text}");
+    let text = data(&patch("name: data", "{op: test, path: /spec/storageClassName, value: other}"));
+    assert!(text.starts_with(unusable) && text.contains(": this patch fails: "), "{text}");
+    let size = "{op: add, path: /spec/resources, value: {requests: {storage: 2Gi}}}";
+    assert_eq!(data(&patch("labelSelector: app=x", size)), "pxd");
+    let text = data(
+        "patchesStrategicMerge:\n- |-\n  apiVersion: v1\n  kind: PersistentVolumeClaim\n  metadata: {name: data}\n  $patch: delete\n",
+    );
+    assert!(text.starts_with("it has a description that cannot be used, in dev/kustomization.yaml:"), "{text}");
+    assert!(text.ends_with(": this patch deletes it"), "{text}");
 }
