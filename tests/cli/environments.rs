@@ -301,6 +301,31 @@ fn a_patch_of_the_volumes_of_a_workload_leaves_it_unresolved() {
 }
 
 #[test]
+fn a_claim_that_two_volumes_are_reserved_for_is_decided_if_they_agree() {
+    let volume = |name: &str, driver: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: {name}}}\nspec: {{csi: {{driver: {driver}}}, claimRef: {{namespace: default, name: data}}}}\n"
+        )
+    };
+    let key = "metadata: {annotations: {stork.libopenstorage.org/preferLocalNodeOnly: \"true\"}, ";
+    let all = |driver: &str| {
+        let claim = claim("''").replace("spec: {", "spec: {accessModes: [ReadWriteOnce], ");
+        let pod = pod("p").replace("metadata: {", key);
+        Folder::new(&[(
+            "a.yaml",
+            &format!("{claim}{}{}---\n{pod}", volume("a", "pxd.portworx.com"), volume("b", driver)),
+        )])
+    };
+    assert_eq!(all("pxd.portworx.com").run("mutate . --strict --check").code, Some(4));
+    let why = "it may be bound to the PersistentVolume `a`, whose claimRef names it in ./a.yaml:6:1, or to `b` in ./a.yaml:11:1, and \
+               their provisioners differ";
+    for command in ["mutate . --strict --check", "validate . --strict"] {
+        let run = all("other.example.test").run(command);
+        assert!(run.code == Some(3) && run.err.contains(why), "{command}: {}", run.err);
+    }
+}
+
+#[test]
 fn a_base_for_two_namespaces_that_differ_names_the_places() {
     let overlay = |name: &str| format!("namespace: {name}\nresources: [../base, c.yaml]\n");
     let key = "metadata: {annotations: {stork.libopenstorage.org/preferLocalNodeOnly: \"true\"}, ";

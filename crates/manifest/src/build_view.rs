@@ -125,10 +125,12 @@ impl<'k> BuildView<'k> {
 
     /// The facts of a claim other than its owner.
     pub(super) fn use_of(&self, namespace: &str, name: &str) -> Option<ClaimUse<'k>> {
-        let reserved = self.reserved_volume(namespace, name);
-        let claim = self.nearest_claim(namespace, name, reserved).ok()??;
+        let reservation = self.reservation(namespace, name);
+        // It is bound, whichever of several volumes that is to.
+        let is_reserved = !matches!(reservation, Ok(None));
+        let claim = self.nearest_claim(namespace, name, reservation.ok().flatten()).ok()??;
         let claim = ClaimUse::from(&*claim.facts);
-        Some(ClaimUse { bound: claim.bound || reserved.is_some(), ..claim })
+        Some(ClaimUse { bound: claim.bound || is_reserved, ..claim })
     }
 
     /// The nearest description of a class; without a name, of the default class.
@@ -287,19 +289,31 @@ impl<'k> BuildView<'k> {
         })
     }
 
-    /// The volume that is reserved for a claim; `None` if several are, because any of them may be bound. A `claimRef` counts only
-    /// if no nearer file describes its volume.
+    /// The volume that is reserved for a claim; `None` also if several are that differ.
     pub(super) fn reserved_volume(&self, namespace: &str, claim: &str) -> Option<&'k str> {
+        self.reservation(namespace, claim).ok().flatten()
+    }
+
+    /// The volume that is reserved for a claim. Of several with the same provisioner, the first one. A `claimRef` counts only if no
+    /// nearer file describes its volume.
+    fn reservation(&self, namespace: &str, claim: &str) -> Result<Option<&'k str>, Conflict<'k, Arc<str>>> {
         let scope = self.scope_of_claims(namespace);
         let counts = |reservation: &&Described<Arc<str>>| {
             let mut nearest = self.all_nearest(self.volumes(&reservation.facts), Scope::Everywhere).into_iter();
             self.is_in(scope, reservation) && nearest.any(|described| described.has_origin_of(reservation))
         };
         let reservations: Vec<_> = self.known.reservations(namespace, claim).iter().filter(counts).collect();
-        let rank = reservations.iter().map(|reservation| self.rank(reservation)).max()?;
+        let Some(rank) = reservations.iter().map(|reservation| self.rank(reservation)).max() else { return Ok(None) };
         let mut nearest = reservations.into_iter().filter(|reservation| self.rank(reservation) == rank);
-        let first = nearest.next()?;
-        nearest.all(|other| other.facts == first.facts).then_some(&*first.facts)
+        let Some(first) = nearest.next() else { return Ok(None) };
+        let is_alike = |other: &Described<Arc<str>>| {
+            other.facts == first.facts
+                || match (self.nearest_volume(&first.facts), self.nearest_volume(&other.facts)) {
+                    (Ok(provisioner), Ok(of_other)) => provisioner == of_other,
+                    _ => false,
+                }
+        };
+        nearest.find(|other| !is_alike(other)).map_or(Ok(Some(&*first.facts)), |other| Err((first, other)))
     }
 
     /// Returns true if it does not matter which of two claims a pod mounts.
@@ -342,12 +356,22 @@ impl<'k> BuildView<'k> {
 
 impl BuildView<'_> {
     fn find_owner(&self, namespace: &str, name: &str) -> Owner {
-        let reserved = self.reserved_volume(namespace, name);
+        let reservation = self.reservation(namespace, name);
+        let reserved = reservation.as_ref().ok().copied().flatten();
         let nearest = self.nearest_claim(namespace, name, reserved);
         if let Some(text) = self.unusable(DescriptionKind::Claim, namespace, name, &nearest) {
             return Owner::Unknown(Unknown::Ambiguous(format!("it {text}").into()));
         }
         match nearest {
+            Ok(Some(claim)) if let (Err((one, other)), None) = (reservation, &claim.facts.volume) => {
+                let (place, of_other) = (self.known.place(one), self.known.place(other));
+                let text = format!(
+                    "it may be bound to the PersistentVolume `{}`, whose claimRef names it in {place}, or to `{}` in {of_other}, and \
+                     their provisioners differ",
+                    one.facts, other.facts
+                );
+                Owner::Unknown(Unknown::Ambiguous(text.into()))
+            }
             Ok(Some(claim)) => self.owner_of(&bound(&claim.facts, reserved)),
             Ok(None) => match self.elsewhere(self.known.claims(namespace, name)) {
                 Some(text) => Owner::Unknown(Unknown::Elsewhere(format!("it {text}").into())),

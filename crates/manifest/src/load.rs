@@ -1,6 +1,6 @@
 //! Claims, classes and volumes in files as one inventory, for a server.
 
-use super::description::{Described, KnownClass, bound};
+use super::description::{Described, KnownClaim, KnownClass, bound};
 use super::known_objects::{FileRole, KnownObjects};
 use super::position::{ParseError, Position};
 use super::source::Source;
@@ -46,6 +46,23 @@ pub enum ManifestError {
         /// The place of the first description.
         first: String,
         /// The place of the second one.
+        second: String,
+    },
+    /// The `claimRef` of two volumes with different provisioners names one claim, which names no volume itself.
+    #[error(
+        "{second}: the claimRef of PersistentVolume `{name}` names the claim `{claim}`, as does that of `{other}` in {first}, which \
+         has another provisioner: remove one of them"
+    )]
+    Reservations {
+        /// The claim, after its namespace.
+        claim: String,
+        /// The name of the second volume.
+        name: String,
+        /// The name of the first volume.
+        other: String,
+        /// The place of the first volume.
+        first: String,
+        /// The place of the second volume.
         second: String,
     },
     /// Two default classes differ, and no creation time says which of them Kubernetes would choose.
@@ -101,9 +118,8 @@ fn inventory(known: &KnownObjects) -> Result<Inventory, ManifestError> {
     for (namespace, name, claims) in known.all_claims() {
         let name_in = || format!("{namespace}/{name}");
         let claim = only(known, "PersistentVolumeClaim", name_in, claims)?;
-        let reserved = known.reservations(namespace, name);
-        let volume = reserved.first().filter(|first| reserved.iter().all(|other| other.facts == first.facts));
-        inventory.insert_claim(namespace, name, &bound(claim, volume.map(|volume| &*volume.facts)));
+        let volume = reserved_volume(known, namespace, name, claim)?;
+        inventory.insert_claim(namespace, name, &bound(claim, volume));
     }
     for (name, classes) in &known.classes {
         let class = only(known, "StorageClass", || name.to_string(), classes)?;
@@ -123,6 +139,28 @@ fn inventory(known: &KnownObjects) -> Result<Inventory, ManifestError> {
         inventory.insert_volume(name, VolumeFacts { provisioner });
     }
     Ok(inventory)
+}
+
+/// The volume whose `claimRef` names a claim that names no volume itself. It must not matter which of several it is.
+fn reserved_volume<'k>(
+    known: &'k KnownObjects,
+    namespace: &str,
+    name: &str,
+    claim: &KnownClaim,
+) -> Result<Option<&'k str>, ManifestError> {
+    let reserved = known.reservations(namespace, name);
+    let Some(first) = reserved.first().filter(|_| claim.volume.is_none()) else { return Ok(None) };
+    let provisioner = |volume: &str| known.volumes.get(volume).and_then(|volumes| volumes.first()?.facts.as_ref());
+    match reserved.iter().find(|other| provisioner(&other.facts) != provisioner(&first.facts)) {
+        None => Ok(Some(&first.facts)),
+        Some(other) => Err(ManifestError::Reservations {
+            claim: format!("{namespace}/{name}"),
+            name: other.facts.to_string(),
+            other: first.facts.to_string(),
+            first: known.place(first).to_string(),
+            second: known.place(other).to_string(),
+        }),
+    }
 }
 
 /// Checks that it does not matter which of several default classes Kubernetes would choose.
@@ -234,12 +272,22 @@ mod tests {
         let other = volume("b", "other.example.test", "{namespace: default, name: someone}");
         let bound = claim("{storageClassName: '', volumeName: b}");
         assert_eq!(owner(format!("{bound}{reserved}{other}")), "other.example.test");
-        // Another namespace, no namespace, and a choice of two volumes.
-        let second = volume("b", "other.example.test", "{namespace: default, name: data}");
+        // A choice of two volumes.
+        let second = |driver: &str| volume("b", driver, "{namespace: default, name: data}");
+        let text = |driver: &str| format!("{static_claim}{reserved}{}", second(driver));
+        assert_eq!(owner(text("pxd.portworx.com")), "pxd.portworx.com");
+        let error = load_text(&text("other.example.test")).unwrap_err().to_string();
+        let expected = "claims.yaml:11:1: the claimRef of PersistentVolume `b` names the claim `default/data`, as does that of `a` in \
+                        claims.yaml:6:1, which has another provisioner: remove one of them";
+        assert_eq!(error, expected);
+        assert_eq!(
+            owner(format!("{bound}{reserved}{other}{}", second("third.example.test").replace("name: b", "name: c"))),
+            "other.example.test"
+        );
+        // Another namespace, and no namespace.
         for volumes in [
             volume("a", "pxd.portworx.com", "{namespace: other, name: data}"),
             volume("a", "pxd.portworx.com", "{name: data}"),
-            format!("{reserved}{second}"),
         ] {
             assert_eq!(owner(format!("{static_claim}{volumes}")), "Unknown(Unbound)", "{volumes}");
         }
