@@ -178,6 +178,31 @@ fn excluded_files_are_left_out_even_if_they_are_named() {
 }
 
 #[test]
+fn outside_of_a_repository_ignore_files_count_up_to_the_working_directory() {
+    let folder = Folder::new(&[
+        (".colocateignore", "a.yaml\n"),
+        ("work/.colocateignore", "b.yaml\n"),
+        ("work/deploy/.colocateignore", "c.yaml\n"),
+        ("work/deploy/deep/a.yaml", "a: [\n"),
+        ("work/deploy/deep/b.yaml", "b: [\n"),
+        ("work/deploy/deep/c.yaml", "c: [\n"),
+        ("work/deploy/deep/d.yaml", "d: 1\n"),
+    ]);
+    let failed = |directory: &str, path: &str| {
+        let run = folder.run_in(directory, &format!("validate {path}"));
+        let names = ["a", "b", "c"].into_iter().filter(|name| run.err.contains(&format!("deep/{name}.yaml:1:")));
+        names.collect::<String>()
+    };
+    assert_eq!(failed("work", "deploy"), "a");
+    assert_eq!(failed("work", "deploy/deep"), "a");
+    assert_eq!(failed(".", "work"), "");
+    // The named directory is not below the working directory, so only ignore files in it and below count.
+    assert_eq!(failed("work/deploy/deep", "../../deploy"), "ab");
+    std::fs::create_dir(folder.path(".git")).unwrap();
+    assert_eq!(failed("work/deploy/deep", "../../deploy"), "");
+}
+
+#[test]
 fn an_invalid_ignore_file_hides_no_other_file() {
     let folder = with_chart();
     std::fs::create_dir(folder.path("a")).unwrap();

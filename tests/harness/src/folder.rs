@@ -66,11 +66,20 @@ impl Folder {
         self.run_with(arguments, "")
     }
 
+    /// Runs `colocate` in a directory of the folder.
+    pub fn run_in(&self, directory: &str, arguments: &str) -> Run {
+        self.start(&self.path(directory), arguments, "")
+    }
+
     /// Runs `colocate` with these arguments and this standard input.
     pub fn run_with(&self, arguments: &str, stdin: &str) -> Run {
+        self.start(self.root(), arguments, stdin)
+    }
+
+    fn start(&self, directory: &Path, arguments: &str, stdin: &str) -> Run {
         let mut child = program::command()
             .args(arguments.split(' '))
-            .current_dir(self.root())
+            .current_dir(directory)
             .env("KUBECONFIG", self.path("kubeconfig"))
             .env("HOME", self.root())
             .stdin(Stdio::piped())
