@@ -102,7 +102,7 @@ impl Survey {
         mut ends: Option<AddEnds<'_>>,
     ) -> Self {
         let mut survey = Self {
-            known: KnownObjects::new(Kustomizations::read(input.described.iter().chain(&input.sources))),
+            known: KnownObjects::new(Kustomizations::read(input.described.iter().chain(&input.sources), policy)),
             controllers: Controllers::default(),
             files: Vec::new(),
             unusable: Vec::new(),

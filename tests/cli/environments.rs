@@ -143,6 +143,8 @@ fn objects_have_the_namespace_of_their_kustomization() {
     let decided = |start: &str| run.err.lines().any(|line| line.starts_with(start));
     assert!(decided("./a/pod.yaml:1:1: Pod a/p: injected -> stork; claim `data`"), "{}", run.err);
     assert!(decided("./b/pod.yaml:1:1: Pod b/p: namespace-opted-out"), "{}", run.err);
+    // A claim of the kustomization that is not passed would not be asked for.
+    std::fs::write(folder.path("a/kustomization.yaml"), "namespace: a\nresources: [pod.yaml]\n").unwrap();
     let server = ApiServer::new(&[], 404);
     let run = server.run(&folder, "mutate a/kustomization.yaml a/pod.yaml");
     assert!(server.asked().contains(&"/api/v1/namespaces/a/persistentvolumeclaims/data".to_owned()), "{}", run.err);
@@ -168,136 +170,6 @@ fn a_namespace_that_opts_out_in_only_one_overlay_is_unresolved() {
     assert!(run.code == Some(3) && run.err.contains(&format!("unchecked: Pod p: {why}")), "{}", run.err);
     assert_eq!(folder.run("mutate base overlays/prod -n shop --strict --check").code, Some(4));
     assert_eq!(folder.run("mutate base overlays/dev -n shop --strict --check").code, Some(0));
-}
-
-#[test]
-fn a_patch_that_changes_the_class_of_a_claim_decides() {
-    let key = "metadata: {annotations: {stork.libopenstorage.org/preferLocalNodeOnly: \"true\"}, ";
-    let base = claim("px").replace("spec: {", "spec: {accessModes: [ReadWriteOnce], ");
-    let all = format!("{base}---\n{}", pod("p").replace("metadata: {", key));
-    let merge = claim("hostpath");
-    let operations = "- {op: replace, path: /spec/storageClassName, value: hostpath}\n";
-    let inline = format!("\n- patch: |-\n    {}", merge.trim_end().replace('\n', "\n    "));
-    for (patches, file) in [
-        ("patches: [{path: p.yaml}]", merge.as_str()),
-        ("patchesStrategicMerge: [p.yaml]", &merge),
-        ("patches: [{path: p.yaml, target: {kind: PersistentVolumeClaim}}]", operations),
-        (&format!("patches: {inline}"), ""),
-    ] {
-        let dev = format!("namespace: dev\nresources: [a.yaml]\n{patches}\n");
-        let folder = Folder::new(&[
-            ("classes.yaml", CLASSES),
-            ("dev/kustomization.yaml", &dev),
-            ("dev/a.yaml", &all),
-            ("dev/p.yaml", file),
-        ]);
-        let run = folder.run("mutate . --strict --check --explain");
-        let decided = "Pod dev/p: no-driver; claim `data`: class hostpath";
-        assert!(run.code == Some(0) && run.err.contains(decided), "{patches}: {}", run.err);
-        // The pod mounts no claim of Portworx.
-        let run = folder.run("validate . --strict --fail-on warning");
-        assert!(run.code == Some(1) && run.out.contains("./dev/a.yaml:8:26: warning[HC013]"), "{patches}: {}", run.err);
-    }
-}
-
-#[test]
-fn a_patch_in_one_of_two_overlays_leaves_the_pod_of_their_base_unresolved() {
-    let key = "metadata: {annotations: {stork.libopenstorage.org/preferLocalNodeOnly: \"true\"}, ";
-    let base = claim("px").replace("spec: {", "spec: {accessModes: [ReadWriteOnce], ");
-    let overlay = |rest: &str| {
-        let folder = Folder::new(&[
-            ("classes.yaml", CLASSES),
-            ("base/kustomization.yaml", "resources: [a.yaml]\n"),
-            ("base/a.yaml", &format!("{base}---\n{}", pod("p").replace("metadata: {", key))),
-            ("dev/kustomization.yaml", &format!("resources: [../base]\n{rest}\n")),
-            ("dev/p.yaml", &claim("hostpath")),
-            ("prod/kustomization.yaml", "resources: [../base]\n"),
-        ]);
-        ["mutate . --strict --check", "validate . --strict"].map(|command| folder.run(command))
-    };
-    let differs = "claim `data`: WHAT is described differently in ./dev/p.yaml:1:1 and in ./base/a.yaml:1:1, and kustomizations build \
-                   the file with each of them";
-    let selector = "target: {labelSelector: app=x}, patch: '[{op: add, path: /spec/storageClassName, value: x}]'";
-    let may_select = "claim `data`: WHAT has a description that cannot be used, in ./dev/kustomization.yaml:2:51: the target of this \
-                      patch may select it: use the output of `kustomize build`";
-    for (rest, why) in [("patches: [{path: p.yaml}]", differs), (&format!("patches: [{{{selector}}}]"), may_select)] {
-        let [mutate, validate] = overlay(rest);
-        let expected = why.replace("WHAT", "unknown: it");
-        assert!(mutate.code == Some(3) && mutate.err.contains(&expected), "{}", mutate.err);
-        assert!(validate.code == Some(3) && validate.err.contains(&why.replace("WHAT", "it")), "{}", validate.err);
-    }
-}
-
-#[test]
-fn a_patch_of_a_component_or_with_a_prefixed_name_decides() {
-    let base = claim("px").replace("spec: {", "spec: {accessModes: [ReadWriteOnce], ");
-    let prefixed = claim("hostpath").replace("name: data", "name: dev-data");
-    for (rest, patch) in [
-        ("components: [../part]", claim("hostpath")),
-        ("patches: [{path: p.yaml}]", prefixed.clone()),
-        (
-            "patchesJson6902: [{target: {version: v1, kind: PersistentVolumeClaim, name: data}, path: p.yaml}]",
-            "[{op: replace, path: /spec/storageClassName, value: hostpath}]".to_owned(),
-        ),
-    ] {
-        let folder = Folder::new(&[
-            ("classes.yaml", CLASSES),
-            ("base/kustomization.yaml", "resources: [a.yaml]\nnamePrefix: dev-\n"),
-            ("base/a.yaml", &format!("{base}---\n{}", pod("p"))),
-            ("part/kustomization.yaml", "kind: Component\npatches: [{path: ../dev/p.yaml}]\n"),
-            ("dev/kustomization.yaml", &format!("resources: [../base]\n{rest}\n")),
-            ("dev/p.yaml", &patch),
-        ]);
-        let run = folder.run("mutate . --strict --check --explain");
-        let decided = "Pod default/p: no-driver; claim `data`: class hostpath";
-        assert!(run.code == Some(0) && run.err.contains(decided), "{rest}: {}", run.err);
-    }
-}
-
-#[test]
-fn a_patch_of_the_volumes_of_a_workload_leaves_it_unresolved() {
-    let key = "annotations: {stork.libopenstorage.org/preferLocalNodeOnly: \"true\"}";
-    let set = |class: &str| {
-        format!(
-            "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: db}}\nspec:\n  volumeClaimTemplates: [{{metadata: {{name: d}}, spec: \
-             {{storageClassName: {class}}}}}]\n  template:\n    metadata: {{{key}}}\n    spec:\n      containers: [{{name: c}}]\n"
-        )
-    };
-    let templates = "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: db}\nspec: {volumeClaimTemplates: [{metadata: {name: d}, spec: {storageClassName: CLASS}}]}\n";
-    let operation = "[{op: replace, path: /spec/volumeClaimTemplates/0/spec/storageClassName, value: CLASS}]";
-    for (own, other) in [("px", "hostpath"), ("hostpath", "px")] {
-        for (target, patch) in [("", templates), (", target: {kind: StatefulSet, name: db}", operation)] {
-            let folder = Folder::new(&[
-                ("classes.yaml", CLASSES),
-                ("base/kustomization.yaml", "resources: [a.yaml]\n"),
-                ("base/a.yaml", &set(own)),
-                ("dev/kustomization.yaml", &format!("resources: [../base]\npatches: [{{path: p.yaml{target}}}]\n")),
-                ("dev/p.yaml", &patch.replace("CLASS", other)),
-            ]);
-            let run = folder.run("mutate . --strict --check");
-            let why = "./base/a.yaml:1:1: StatefulSet default/db: left unchanged: the patch in ./dev/p.yaml:1:1 may change its volumes, its \
-                       scheduler or an opt-out: use the output of `kustomize build`";
-            assert!(run.code == Some(3) && run.err.contains(why), "{own} {patch}: {}", run.err);
-            let run = folder.run("validate . --strict");
-            let why = "./base/a.yaml:1:1: unchecked: StatefulSet db: rules that may depend on the patch in ./dev/p.yaml:1:1 are not checked";
-            assert!(run.code == Some(3) && run.err.contains(why), "{own} {patch}: {}{}", run.out, run.err);
-            assert!(!run.out.contains("./base/a.yaml"), "{}", run.out);
-        }
-    }
-    // The patch of another workload does not matter, nor does one of replicas.
-    for patch in [
-        templates.replace("name: db", "name: other"),
-        "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: db}\nspec: {replicas: 3}\n".to_owned(),
-    ] {
-        let folder = Folder::new(&[
-            ("classes.yaml", CLASSES),
-            ("kustomization.yaml", "resources: [a.yaml]\npatches: [{path: p.yaml}]\n"),
-            ("a.yaml", &set("px")),
-            ("p.yaml", &patch.replace("CLASS", "hostpath")),
-        ]);
-        let run = folder.run("mutate a.yaml kustomization.yaml classes.yaml --strict --check");
-        assert_eq!(run.code, Some(4), "{}", run.err);
-    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod audit;
 mod destination;
 mod environments;
 mod input;
+mod kustomize;
 mod locality;
 mod memory;
 mod mutate;

@@ -73,6 +73,7 @@ pub use response::{AdmissionResponse, AuditAnnotations};
 pub use review::{API_VERSION, GroupVersionKind, KIND, Malformed, Operation, Request, Review, expect, expect_uid};
 pub use setting::{Setting, Settings};
 pub use source::Source;
+pub use storage::{CLAIM_ANNOTATIONS, CLASS_ANNOTATIONS, VOLUME_ANNOTATIONS};
 pub use storage_facts::{AccessModes, ClaimFacts, ClassFacts, VolumeFacts};
 pub use storage_view::{ClaimUse, ClassEntry, ClassUse, StorageView};
 pub use topic::Topic;

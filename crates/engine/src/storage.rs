@@ -19,6 +19,15 @@ const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 const BETA_DEFAULT_CLASS: &str = "storageclass.beta.kubernetes.io/is-default-class";
 
+/// The annotations of a claim that its owner depends on.
+pub const CLAIM_ANNOTATIONS: [&str; 3] = [BETA_STORAGE_CLASS, BETA_PROVISIONER, PROVISIONER];
+
+/// The annotations of a class that make it the default class.
+pub const CLASS_ANNOTATIONS: [&str; 2] = [DEFAULT_CLASS, BETA_DEFAULT_CLASS];
+
+/// The annotations of a volume that name its provisioner.
+pub const VOLUME_ANNOTATIONS: [&str; 1] = [PROVISIONED_BY];
+
 /// The parts of a storage object's metadata that are read.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -80,6 +80,11 @@ impl Workloads {
         find(api_version).or_else(|| find(current_api_version(api_version, kind)))
     }
 
+    /// All kinds.
+    pub fn iter(&self) -> impl Iterator<Item = &Workload> {
+        self.0.iter()
+    }
+
     /// Returns true if there is a kind of that group and name, in any version.
     pub fn include(&self, group: &str, kind: &str) -> bool {
         self.0.iter().any(|workload| workload.kind == kind && workload.group == group)

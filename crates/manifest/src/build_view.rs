@@ -19,6 +19,8 @@ use colocate_engine::{
     Absence, ClaimFacts, ClaimUse, ClassEntry, Evidence, NO_PROVISIONER, Owner, StorageView, Unknown, Visibility,
 };
 
+mod doubt;
+
 /// Known objects as an object in a file sees them in one build.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BuildView<'k> {
@@ -37,8 +39,6 @@ enum Rank {
     /// The file, or this one, is not in a folder.
     NoFolder,
     Folder(Nearness),
-    /// A patch that is built together with the file, but may be for no object in the files.
-    Patch(u32),
     /// Both files are built together. The number is that of the inclusions that they share.
     SameBuild(u32, Nearness),
     SameFile,
@@ -52,6 +52,8 @@ pub(super) enum Scope {
     /// Files that cannot belong to another environment: those in the folder of this file or above, those that a kustomization
     /// builds together with it, and those that were named to describe objects.
     Here,
+    /// The same for default classes, which no name refers to.
+    DefaultClass,
 }
 
 /// Two descriptions that differ although both are equally near.
@@ -72,6 +74,11 @@ impl<'k> BuildView<'k> {
     pub(super) fn place_of_namespace(&self, name: &str) -> Option<String> {
         let descriptions = self.known.namespaces.get(name).map_or(&[][..], Vec::as_slice);
         self.first_place(descriptions, Scope::Everywhere)
+    }
+
+    /// The place of the first `claimRef` that names a claim.
+    pub(super) fn place_of_reservation(&self, namespace: &str, claim: &str) -> Option<String> {
+        Some(self.known.place(self.known.reservations(namespace, claim).first()?).to_string())
     }
 
     /// The objects on which the owner of a claim depends, each with the place of its nearest description.
@@ -108,8 +115,8 @@ impl<'k> BuildView<'k> {
     pub(super) fn opted_out(&self, namespace: &str) -> Result<bool, String> {
         let descriptions = self.known.namespaces.get(namespace).map_or(&[][..], Vec::as_slice);
         let nearest = self.nearest(descriptions, Scope::Everywhere, |a, b| a == b);
-        if let Some(unusable) = self.unusable(DescriptionKind::Namespace, "", namespace, &nearest) {
-            return Err(format!("the Namespace `{namespace}` {unusable}"));
+        if let Some(doubt) = self.doubt(DescriptionKind::Namespace, "", Some(namespace), descriptions, &nearest) {
+            return Err(format!("the Namespace `{namespace}` {doubt}"));
         }
         match nearest {
             Ok(nearest) => Ok(nearest.is_some_and(|described| described.facts)),
@@ -137,7 +144,7 @@ impl<'k> BuildView<'k> {
     pub(super) fn nearest_class(&self, name: Option<&str>) -> Result<&'k KnownClass, Unknown> {
         let (descriptions, scope) = self.classes(name);
         let nearest = self.nearest(descriptions, scope, |a, b| self.alike_classes(a, b));
-        if let Some(text) = name.and_then(|name| self.unusable(DescriptionKind::Class, "", name, &nearest)) {
+        if let Some(text) = self.doubt(DescriptionKind::Class, "", name, descriptions, &nearest) {
             return Err(Unknown::Ambiguous(format!("{} {text}", subject_of_class(name)).into()));
         }
         match (nearest, name) {
@@ -154,8 +161,9 @@ impl<'k> BuildView<'k> {
 
     /// The provisioner of the nearest description of a volume, and the field that names it.
     pub(super) fn nearest_volume(&self, name: &str) -> Result<Option<(&'k Arc<str>, Evidence)>, Unknown> {
-        let nearest = self.nearest(self.volumes(name), Scope::Everywhere, |a, b| a == b);
-        if let Some(text) = self.unusable(DescriptionKind::Volume, "", name, &nearest) {
+        let volumes = self.volumes(name);
+        let nearest = self.nearest(volumes, Scope::Everywhere, |a, b| a == b);
+        if let Some(text) = self.doubt(DescriptionKind::Volume, "", Some(name), volumes, &nearest) {
             return Err(Unknown::Ambiguous(format!("its PersistentVolume `{name}` {text}").into()));
         }
         match nearest {
@@ -169,7 +177,7 @@ impl<'k> BuildView<'k> {
     fn classes(&self, name: Option<&str>) -> (&'k [Described<Arc<KnownClass>>], Scope) {
         match name {
             Some(name) => (self.known.classes.get(name).map_or(&[], Vec::as_slice), Scope::Everywhere),
-            None => (&self.known.default_classes, Scope::Here),
+            None => (&self.known.default_classes, Scope::DefaultClass),
         }
     }
 
@@ -177,14 +185,16 @@ impl<'k> BuildView<'k> {
         self.known.volumes.get(name).map_or(&[], Vec::as_slice)
     }
 
-    fn rank<T>(&self, described: &Described<T>) -> Rank {
+    fn rank<T>(&self, described: &'k Described<T>) -> Rank {
         let Described { file, variant, .. } = described;
-        let inclusions = match variant {
-            Some(variant) => &variant.inclusions,
-            None => self.known.inclusions(*file),
-        };
+        let inclusions = self.inclusions(described);
         let is_built = variant.is_none() || self.inclusion.is_none_or(|own| inclusions.contains(&own));
         if *file == self.file && is_built { Rank::SameFile } else { self.rank_of(*file, inclusions) }
+    }
+
+    /// The inclusions for which a description holds.
+    fn inclusions<T>(&self, described: &'k Described<T>) -> &'k [InclusionId] {
+        described.variant.as_deref().unwrap_or_else(|| self.known.inclusions(described.file))
     }
 
     /// The rank of a description in another file that these inclusions have.
@@ -198,7 +208,6 @@ impl<'k> BuildView<'k> {
                 let shared = |own| self.known.kustomizations.common_depth(own, inclusions);
                 match self.inclusion.map_or(0, shared) {
                     0 => Rank::Folder(nearness),
-                    depth if self.known.is_patch(file) => Rank::Patch(depth),
                     depth => Rank::SameBuild(depth, nearness),
                 }
             }
@@ -211,15 +220,21 @@ impl<'k> BuildView<'k> {
         file == self.file || is_in_scope(self.rank_of(file, self.known.inclusions(file)))
     }
 
-    fn is_in<T>(&self, scope: Scope, described: &Described<T>) -> bool {
-        scope == Scope::Everywhere
+    fn is_in<T>(&self, scope: Scope, described: &'k Described<T>) -> bool {
+        let counts = scope == Scope::Everywhere
             || self.known.role(described.file) == Some(FileRole::Description)
-            || is_in_scope(self.rank(described))
+            || is_in_scope(self.rank(described));
+        counts && (scope == Scope::DefaultClass || self.has_its_name(described))
+    }
+
+    /// Returns true if a reference in this file can name a description as its file does.
+    fn has_its_name<T>(&self, described: &'k Described<T>) -> bool {
+        self.known.kustomizations.keeps_names(self.inclusion, self.inclusions(described))
     }
 
     /// The descriptions that are nearer than all others.
     pub(super) fn all_nearest<T>(self, descriptions: &'k [Described<T>], scope: Scope) -> Vec<&'k Described<T>> {
-        let counts = |described: &&Described<T>| self.is_in(scope, described);
+        let counts = |described: &&'k Described<T>| self.is_in(scope, described);
         if let [_] | [] = descriptions {
             // The rank of the only one does not matter.
             return descriptions.iter().filter(counts).collect();
@@ -251,25 +266,6 @@ impl<'k> BuildView<'k> {
             Some(other) => Err((first, other)),
             None => Ok(Some(first)),
         }
-    }
-
-    /// Describes an object that cannot be used, if it is at least as near as the nearest one that can.
-    fn unusable<T>(
-        &self,
-        kind: DescriptionKind,
-        namespace: &str,
-        name: &str,
-        usable: &Result<Option<&Described<T>>, Conflict<'_, T>>,
-    ) -> Option<String> {
-        let scope = if kind == DescriptionKind::Claim { self.scope_of_claims(namespace) } else { Scope::Everywhere };
-        let nearest = self.all_nearest(self.known.unusable(kind, namespace, name), scope).into_iter().next()?;
-        let usable = match usable {
-            Ok(found) => *found,
-            Err((first, _)) => Some(*first),
-        };
-        usable.is_none_or(|usable| self.rank(usable) <= self.rank(nearest)).then(|| {
-            format!("has a description that cannot be used, in {}: {}", self.known.place(nearest), nearest.facts)
-        })
     }
 
     /// The scope of claims in a namespace. The default namespace does not identify a claim, because claims of several
@@ -359,8 +355,12 @@ impl BuildView<'_> {
         let reservation = self.reservation(namespace, name);
         let reserved = reservation.as_ref().ok().copied().flatten();
         let nearest = self.nearest_claim(namespace, name, reserved);
-        if let Some(text) = self.unusable(DescriptionKind::Claim, namespace, name, &nearest) {
+        let claims = self.known.claims(namespace, name);
+        if let Some(text) = self.doubt(DescriptionKind::Claim, namespace, Some(name), claims, &nearest) {
             return Owner::Unknown(Unknown::Ambiguous(format!("it {text}").into()));
+        }
+        if let Some(text) = self.renamed_reservation(namespace, name) {
+            return Owner::Unknown(Unknown::Ambiguous(text.into()));
         }
         match nearest {
             Ok(Some(claim)) if let (Err((one, other)), None) = (reservation, &claim.facts.volume) => {
@@ -384,31 +384,13 @@ impl BuildView<'_> {
             }
         }
     }
-
-    /// Says where files that do not count describe an object; `None` if none does.
-    fn elsewhere<T>(&self, descriptions: &[Described<T>]) -> Option<String> {
-        let mut places: Vec<_> = descriptions
-            .iter()
-            .take(MOST_PLACES + 1)
-            .map(|described| self.known.place(described).to_string())
-            .collect();
-        let more = if places.len() > MOST_PLACES { ", ..." } else { "" };
-        places.truncate(MOST_PLACES);
-        (!places.is_empty()).then(|| {
-            format!(
-                "is described only in other folders ({}{more}), which may be another environment: name the right file with \
-                 --manifests",
-                places.join(", ")
-            )
-        })
-    }
 }
 
 /// Returns true if a file of this rank cannot belong to another environment ([`Scope::Here`]).
 fn is_in_scope(rank: Rank) -> bool {
     match rank {
         Rank::Folder(nearness) => nearness.is_upwards(),
-        Rank::Cluster | Rank::NoFolder | Rank::Patch(_) | Rank::SameBuild(..) | Rank::SameFile => true,
+        Rank::Cluster | Rank::NoFolder | Rank::SameBuild(..) | Rank::SameFile => true,
     }
 }
 
@@ -422,9 +404,6 @@ fn subject_of_class(name: Option<&str>) -> String {
         None => "it names no StorageClass, and the default StorageClass".to_owned(),
     }
 }
-
-/// The number of places that a message about other folders names.
-const MOST_PLACES: usize = 2;
 
 /// Returns true if two owners have the same provisioner and evidence, and thus lead to the same decision.
 pub(super) fn are_alike(owner: &Owner, other: &Owner) -> bool {

@@ -28,14 +28,8 @@ pub(super) struct Described<T> {
     pub(super) facts: T,
 }
 
-/// An object as some inclusions of its file in kustomizations have it.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Variant {
-    /// These inclusions, in order.
-    pub(super) inclusions: Vec<InclusionId>,
-    /// The file and the position of the last patch that changes it, if any does.
-    pub(super) patch: Option<(Arc<str>, Position)>,
-}
+/// Some of the inclusions of a file in kustomizations, in order.
+pub(super) type Variant = [InclusionId];
 
 /// The origin of a description.
 #[derive(Clone, Debug)]
@@ -109,11 +103,6 @@ impl DescriptionKind {
             Self::Namespace => "Namespace",
         }
     }
-
-    /// Returns true if its objects are in a namespace.
-    pub(super) fn is_namespaced(self) -> bool {
-        self == Self::Claim
-    }
 }
 
 impl<T> Described<T> {
@@ -128,12 +117,9 @@ impl<T> Described<T> {
         self.file == other.file && self.variant == other.variant
     }
 
-    /// The place of the description, or of the patch that changes it. `file` is the name of its file; `None` for the cluster.
-    pub(super) fn place<'k>(&'k self, file: Option<&'k str>) -> Place<'k> {
-        match self.variant.as_ref().and_then(|variant| variant.patch.as_ref()) {
-            Some((file, position)) => Place { file: Some(file), line: position.line, column: position.column },
-            None => Place { file, line: self.line as usize, column: self.column as usize },
-        }
+    /// The place of the description. `file` is the name of its file; `None` for the cluster.
+    pub(super) fn place<'k>(&self, file: Option<&'k str>) -> Place<'k> {
+        Place { file, line: self.line as usize, column: self.column as usize }
     }
 }
 

@@ -6,16 +6,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::build_view::{BuildView, Scope, Trail, are_alike};
-use super::description::{Described, DescriptionKind, KnownClass};
+use super::description::{Described, DescriptionKind, KnownClass, bound};
 use super::document::ManifestObject;
 use super::known_objects::{ClassAccess, FileId, FileRole, KnownObjects, Purpose};
-use super::object_facts::ObjectFacts;
-use super::position::Position;
+use super::kustomize_effects::{Target, Touch};
 use colocate_engine::{
-    AccessModes, ClaimFacts, ClaimUse, ClassEntry, Evidence, Owner, Policy, StorageView, Unknown, Visibility,
+    AccessModes, ClaimFacts, ClaimRef, ClaimUse, ClassEntry, Evidence, Owner, StorageView, Unknown, Visibility,
 };
 
 /// Known objects as an object in a file sees them.
@@ -24,6 +21,15 @@ pub struct FileView<'k> {
     known: &'k KnownObjects,
     file: FileId,
     purpose: Purpose,
+}
+
+/// Something that may change an object when it is built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PossibleChange {
+    /// What may change it, with its place.
+    pub cause: String,
+    /// What to do.
+    pub advice: String,
 }
 
 /// A build of an object, with its namespace there.
@@ -66,22 +72,45 @@ impl<'k> FileView<'k> {
         })
     }
 
-    /// The place of a patch of a kustomization that may change an object in this file in such a way that a decision about it, or
-    /// about its annotations, depends on the change. Such patches are applied only to objects that others look up.
-    pub fn unapplied_patch(&self, object: &ManifestObject<'_>, policy: &Policy) -> Option<String> {
-        let (inclusions, kustomizations) = (self.known.inclusions(self.file), &self.known.kustomizations);
-        if inclusions.is_empty() || self.known.is_patch(self.file) {
+    /// Says what in a kustomization may change an object in this file in such a way that a decision about it, or about its
+    /// annotations, depends on the change, and what to do.
+    pub fn change(&self, object: &ManifestObject<'_>) -> Option<PossibleChange> {
+        if self.known.is_patch(self.file) {
             return None;
         }
-        let place = |file: &str, position: Position| format!("{file}:{position}");
-        let Some(kind) = DescriptionKind::of(object) else {
-            let patch = kustomizations.workload_patch(inclusions, object, policy)?;
-            return Some(place(&patch.file, patch.position));
-        };
-        let read = |value: &Value| ObjectFacts::read(kind, value, &policy.opt_out.namespace_label);
-        let mut variants = kustomizations.variants(inclusions, object, read).into_iter();
-        let (file, position) = variants.find_map(|(variant, _)| variant?.patch)?;
-        Some(place(&file, position))
+        let touch = DescriptionKind::of(object).map_or(Touch::WORKLOAD, Touch::of);
+        let name = object.value["metadata"]["name"].as_str().unwrap_or_default();
+        let (target, kustomizations) = (Target { kind: object.kind, name }, &self.known.kustomizations);
+        self.known.inclusions(self.file).iter().find_map(|id| {
+            let cause = kustomizations.change(*id, target, touch)?.to_string();
+            Some(PossibleChange { cause, advice: kustomizations.advice(*id) })
+        })
+    }
+
+    /// Finds the owner of a claim of a workload. A claim that exists is used instead of the template of a `StatefulSet`.
+    pub(super) fn owner_for(&self, object: &ManifestObject<'_>, claim: &ClaimRef<'_>, namespace: &str) -> Owner {
+        let owner = claim.owner_in(self, namespace);
+        let ClaimRef::Template { name, claim, ephemeral: false } = claim else { return owner };
+        let stem = format!("{name}-{}", object.value["metadata"]["name"].as_str().unwrap_or_default());
+        for (namespace, view) in self.builds(namespace) {
+            for existing in self.known.numbered_claims(&namespace, &stem) {
+                let own = match view.owner(&namespace, existing) {
+                    Owner::Missing => {
+                        view.owner_of(&bound(&claim.clone().into_owned(), view.reserved_volume(&namespace, existing)))
+                    }
+                    own => own,
+                };
+                if !are_alike(&own, &owner) {
+                    let place = view.trail(&namespace, existing).into_iter().find_map(|(_, place)| place);
+                    let place = place.or_else(|| view.place_of_reservation(&namespace, existing)).unwrap_or_default();
+                    let text = format!(
+                        "the claim `{existing}`, which is used instead of one from this template, has another owner by {place}"
+                    );
+                    return Owner::Unknown(Unknown::Ambiguous(text.into()));
+                }
+            }
+        }
+        owner
     }
 
     /// The access modes of all claims and claim templates whose class, by name or by default, is the one that this file describes
@@ -188,7 +217,7 @@ fn class_access(known: &KnownObjects, purpose: Purpose) -> ClassAccess {
         if known.default_classes.is_empty() { HashMap::new() } else { reserved_without_class(known, purpose) };
     for (user, count) in &known.users_of_default {
         if count > reserved.get(user).unwrap_or(&0) {
-            add(user.0, user.1, &known.default_classes, Scope::Here);
+            add(user.0, user.1, &known.default_classes, Scope::DefaultClass);
         }
     }
     all

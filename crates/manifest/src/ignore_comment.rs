@@ -75,9 +75,13 @@ impl IgnoreComment {
 }
 
 impl Ignore {
-    /// The finding about a comment that ignores nothing of this rule.
-    pub(super) fn unused(&self, rule: Rule, severities: &Severities) -> Option<Finding> {
-        let message = format!("the comment ignores {rule}, but the object has no such finding ({})", rule.title());
+    /// The finding about a comment that ignores nothing of this rule, because nothing is left or a comment before it does.
+    pub(super) fn unused(&self, rule: Rule, is_repeated: bool, severities: &Severities) -> Option<Finding> {
+        let message = if is_repeated {
+            format!("the comment ignores {rule}, as does one before it ({})", rule.title())
+        } else {
+            format!("the comment ignores {rule}, but the object has no such finding ({})", rule.title())
+        };
         let remedy =
             if self.rules.len() == 1 { "remove the comment".to_owned() } else { format!("remove {rule} from it") };
         finding(Rule::UnusedComment, severities, message, remedy)

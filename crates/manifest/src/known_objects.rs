@@ -8,8 +8,6 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use serde_json::Value;
-
 use super::description::{
     ByName, Described, DescriptionKind, Descriptions, KnownClaim, KnownClass, Origin, Place, Variant,
     VolumeProvisioner, push,
@@ -18,6 +16,7 @@ use super::document::{Document, ManifestObject};
 use super::file_view::FileView;
 use super::folders::{FolderId, Folders};
 use super::kustomizations::{BuiltFile, InclusionId, Kustomizations};
+use super::kustomize_effects::{Target, Touch};
 use super::object_facts::{ObjectFacts, provisioner_of};
 use super::position::Position;
 use super::sops::{self, EncryptedValues};
@@ -49,17 +48,21 @@ pub struct KnownObjects {
     /// Whether each Namespace opts out.
     pub(super) namespaces: HashMap<Box<str>, Descriptions<bool>>,
     /// The objects that cannot be used: the reason for each, by kind, by namespace (empty for cluster-scoped kinds) and name.
-    unusable: HashMap<(DescriptionKind, Box<str>), ByName<Box<str>>>,
+    unusable: HashMap<(DescriptionKind, Box<str>), ByName<Arc<str>>>,
     /// The claims and claim templates that name each class.
     pub(super) users_of_class: HashMap<Box<str>, ClassUsers>,
     /// The number of those that name no class and no volume, by their file and access modes.
     pub(super) users_of_default: HashMap<(FileId, AccessModes), usize>,
     /// The access modes of the users of each class, computed on first use.
     pub(super) class_access: OnceLock<ClassAccess>,
+    /// The names of claims that end with a number, by their namespace and the rest of their name, computed on first use.
+    numbered: OnceLock<HashMap<Box<str>, Vec<Box<str>>>>,
     /// The facts of all claims, deduplicated: most claims of a large file differ only by their names.
     claim_facts: HashSet<KnownClaim>,
     /// The variants of all objects, deduplicated: the claims of a file mostly have the same patches.
     variants: HashSet<Arc<Variant>>,
+    /// The reasons why kustomizations make objects unusable, deduplicated.
+    reasons: HashSet<Arc<str>>,
 }
 
 /// A file with known objects, or the cluster.
@@ -136,7 +139,9 @@ impl KnownObjects {
         }
         let objects = document.objects().into_iter();
         if let Some(error) = &document.duplicate {
-            objects.for_each(|object| self.insert_unusable(&origin(file, &object), &object, namespace, &error.message));
+            objects.for_each(|object| {
+                self.insert_unusable(&origin(file, &object), &object, namespace, &error.message.as_str().into())
+            });
             return Vec::new();
         }
         let is_encrypted = sops::is_encrypted(&document.value);
@@ -146,10 +151,10 @@ impl KnownObjects {
             let what = match encrypted {
                 Some(EncryptedValues { first, .. }) => {
                     let what = format!("{first} is encrypted: use the output of `sops decrypt`");
-                    self.insert_unusable(&origin(file, &object), &object, namespace, &what);
+                    self.insert_unusable(&origin(file, &object), &object, namespace, &what.as_str().into());
                     what
                 }
-                None => self.add_variants(file, kind, &object, namespace, opt_out).err()?,
+                None => self.add_object(file, kind, &object, namespace, opt_out).err()?,
             };
             let (name, kind) = (object.name(), object.kind.to_owned());
             Some(Unusable { position: object.position, path: object.path, kind, name, what })
@@ -157,11 +162,11 @@ impl KnownObjects {
         unusable.collect()
     }
 
-    /// Adds an object as each inclusion of its file in kustomizations has it.
+    /// Adds an object. Where a kustomization may change it, it cannot be used.
     ///
     /// # Errors
     /// The object cannot be used as it is in its file.
-    fn add_variants(
+    fn add_object(
         &mut self,
         file: FileId,
         kind: DescriptionKind,
@@ -169,34 +174,54 @@ impl KnownObjects {
         namespace: &str,
         opt_out: &str,
     ) -> Result<(), String> {
-        let built = &self.files[file.0 as usize].built;
-        let read = |value: &Value| ObjectFacts::read(kind, value, opt_out);
-        if built.is_patch {
-            // It changes the objects that it is for, and need not be a whole object.
-            if let Ok(Some(facts)) = read(object.value) {
-                self.insert(&origin(file, object), facts, namespace);
-            }
+        let BuiltFile { inclusions, is_patch } = &self.files[file.0 as usize].built;
+        if *is_patch {
+            // It need not be a whole object.
             return Ok(());
         }
-        let mut result = Ok(());
-        for (variant, facts) in self.kustomizations.variants(&built.inclusions, object, read) {
-            let is_patched = variant.as_ref().is_some_and(|variant| variant.patch.is_some());
-            let origin = Origin { variant: variant.map(|variant| self.shared(variant)), ..origin(file, object) };
-            match facts {
-                Ok(Some(facts)) => self.insert(&origin, facts, namespace),
-                Ok(None) => {}
-                Err(what) => {
-                    self.insert_unusable(&origin, object, namespace, &what);
-                    result = if is_patched { result } else { Err(what) };
-                }
+        let target = Target { kind: object.kind, name: object.value["metadata"]["name"].as_str().unwrap_or_default() };
+        let cause = |id: &InclusionId| self.kustomizations.change(*id, target, Touch::of(kind));
+        let (changed, unchanged): (Vec<_>, Vec<_>) = inclusions.iter().partition(|id| cause(id).is_some());
+        let what = changed.first().and_then(|id| {
+            let advice = self.kustomizations.advice(*id);
+            Some(format!("{} may change it: {advice}", cause(id)?))
+        });
+        let Some(what) = what else {
+            return self.insert_as(&origin(file, object), kind, object, namespace, opt_out);
+        };
+        let changed = Origin { variant: Some(self.shared(changed)), ..origin(file, object) };
+        let what = self.reasons.get(&*what).cloned().unwrap_or_else(|| what.into());
+        self.reasons.insert(Arc::clone(&what));
+        self.insert_unusable(&changed, object, namespace, &what);
+        if unchanged.is_empty() {
+            return Ok(());
+        }
+        let unchanged = Origin { variant: Some(self.shared(unchanged)), ..origin(file, object) };
+        self.insert_as(&unchanged, kind, object, namespace, opt_out)
+    }
+
+    fn insert_as(
+        &mut self,
+        origin: &Origin,
+        kind: DescriptionKind,
+        object: &ManifestObject<'_>,
+        namespace: &str,
+        opt_out: &str,
+    ) -> Result<(), String> {
+        match ObjectFacts::read(kind, object.value, opt_out) {
+            Ok(Some(facts)) => self.insert(origin, facts, namespace),
+            Ok(None) => {}
+            Err(what) => {
+                self.insert_unusable(origin, object, namespace, &what.as_str().into());
+                return Err(what);
             }
         }
-        result
+        Ok(())
     }
 
     /// Returns the copy of a variant that all objects share.
-    fn shared(&mut self, variant: Variant) -> Arc<Variant> {
-        let shared = self.variants.get(&variant).cloned().unwrap_or_else(|| Arc::new(variant));
+    fn shared(&mut self, variant: Vec<InclusionId>) -> Arc<Variant> {
+        let shared = self.variants.get(&*variant).cloned().unwrap_or_else(|| variant.into());
         self.variants.insert(Arc::clone(&shared));
         shared
     }
@@ -205,8 +230,7 @@ impl KnownObjects {
         match facts {
             ObjectFacts::Claim { namespace: own, name, facts, has_modes } => {
                 // A patch that does not name a class keeps the class of the patched claim.
-                let is_patch = self.is_patch(origin.file) || !has_modes;
-                if is_patch && facts.names_no_owner() {
+                if !has_modes && facts.names_no_owner() {
                     return;
                 }
                 for namespace in self.namespaces_of(origin, own.as_deref().unwrap_or(namespace)) {
@@ -222,20 +246,32 @@ impl KnownObjects {
             }
             ObjectFacts::Class(class) => self.insert_class(origin, class),
             ObjectFacts::Strategy(name) => self.strategies.insert(name),
-            ObjectFacts::Namespace { name, opts_out } => self.insert_namespace(origin, &name, opts_out),
+            ObjectFacts::Namespace { name, opts_out } => {
+                // A kustomization that sets the namespace of objects also renames Namespaces.
+                for name in self.namespaces_of(origin, &name) {
+                    self.insert_namespace(origin, &name, opts_out);
+                }
+            }
         }
     }
 
-    fn insert_unusable(&mut self, origin: &Origin, object: &ManifestObject<'_>, namespace: &str, why: &str) {
+    fn insert_unusable(&mut self, origin: &Origin, object: &ManifestObject<'_>, namespace: &str, why: &Arc<str>) {
         let name = object.value["metadata"]["name"].as_str().filter(|name| !name.is_empty());
         let (Some(kind), Some(name)) = (DescriptionKind::of(object), name) else { return };
         let namespaces = match kind {
             DescriptionKind::Claim => self.namespaces_of(origin, object.namespace_or(namespace)),
+            DescriptionKind::Namespace => {
+                for name in self.namespaces_of(origin, name) {
+                    let objects = self.unusable.entry((kind, "".into())).or_default();
+                    push(objects, &name, Described::new(origin, Arc::clone(why)));
+                }
+                return;
+            }
             _ => vec![Arc::from("")],
         };
         for namespace in namespaces {
             let objects = self.unusable.entry((kind, (&*namespace).into())).or_default();
-            push(objects, name, Described::new(origin, why.into()));
+            push(objects, name, Described::new(origin, Arc::clone(why)));
         }
     }
 
@@ -317,6 +353,22 @@ impl KnownObjects {
         self.reservations.iter().flat_map(|(namespace, claims)| claims.keys().map(move |name| (&**namespace, &**name)))
     }
 
+    /// The claims in a namespace, or reserved there, whose names are this one with a number.
+    pub(super) fn numbered_claims(&self, namespace: &str, stem: &str) -> &[Box<str>] {
+        let numbered = self.numbered.get_or_init(|| {
+            let all = self.all_claims().map(|(namespace, name, _)| (namespace, name)).chain(self.reserved_claims());
+            let mut numbered: HashMap<_, Vec<_>> = HashMap::new();
+            for (namespace, name) in all {
+                let (stem, number) = name.rsplit_once('-').unwrap_or_default();
+                if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) {
+                    numbered.entry(format!("{namespace}/{stem}").into()).or_default().push(name.into());
+                }
+            }
+            numbered
+        });
+        numbered.get(&*format!("{namespace}/{stem}")).map_or(&[], Vec::as_slice)
+    }
+
     /// All claims: the namespace, the name and the descriptions of each.
     pub(super) fn all_claims(&self) -> impl Iterator<Item = (&str, &str, &[Described<KnownClaim>])> {
         self.claims.iter().flat_map(|(namespace, claims)| {
@@ -324,7 +376,7 @@ impl KnownObjects {
         })
     }
 
-    pub(super) fn unusable(&self, kind: DescriptionKind, namespace: &str, name: &str) -> &[Described<Box<str>>] {
+    pub(super) fn unusable(&self, kind: DescriptionKind, namespace: &str, name: &str) -> &[Described<Arc<str>>] {
         if self.unusable.is_empty() {
             return &[];
         }
@@ -356,7 +408,7 @@ impl KnownObjects {
     }
 
     fn namespaces_of(&self, origin: &Origin, own: &str) -> Vec<Arc<str>> {
-        let of_variant = origin.variant.as_ref().map(|variant| &*variant.inclusions);
+        let of_variant = origin.variant.as_deref();
         self.namespaces_given(of_variant.unwrap_or_else(|| self.inclusions(origin.file)), own)
     }
 

@@ -1,14 +1,22 @@
-//! Kustomizations: which files are built together, and the namespaces that their objects get.
+//! Kustomizations: which files are built together, the namespaces that their objects get, and what may change the objects.
+//!
+//! Kustomizations are not built. What they may change stays unresolved.
 
 use std::cmp::Ordering;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::kustomize_patch::KustomizePatch;
+use super::FieldPath;
+use super::description::DescriptionKind;
+use super::document::Document;
+use super::kustomize_effects::{Cause, DecisiveFields, Target, Touch};
+use super::kustomize_reader::{EffectsReader, KustomizationEffects};
+use super::position::Position;
 use super::source::Source;
+use colocate_engine::Policy;
 
 /// The file names of a kustomization, as in kustomize's `konfig.RecognizedKustomizationFileNames`.
 const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
@@ -18,34 +26,52 @@ const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kusto
 const MAX_INCLUSIONS: u32 = 1_000;
 
 /// The kustomizations among the files of a run.
-///
-/// Only the fields that name other files, change namespaces and names, or patch objects are read. Resources that are URLs, or
-/// that do not exist, are skipped.
 #[derive(Debug, Default)]
 pub struct Kustomizations {
     files: HashMap<PathBuf, BuiltFile>,
     inclusions: Vec<Inclusion>,
+    /// Those of each kustomization.
+    effects: Vec<KustomizationEffects>,
+    /// The builds, by the outermost inclusion.
+    builds: HashMap<InclusionId, Build>,
 }
 
 /// An inclusion, by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct InclusionId(u32);
 
+/// The prefix and the suffix that a kustomization adds to names.
+type Affix = (Box<str>, Box<str>);
+
 /// An inclusion of a kustomization by another one. A kustomization that no other one includes has one without a parent: it is built
 /// by itself. A component belongs to the inclusion of the kustomization that names it.
 #[derive(Debug)]
-pub(super) struct Inclusion {
+struct Inclusion {
     parent: Option<InclusionId>,
+    /// The outermost one around it.
+    root: InclusionId,
     /// The number of inclusions on the path to it, with itself.
     depth: u32,
     /// The namespace that objects get, from the outermost kustomization that sets one.
     namespace: Option<Arc<str>>,
-    /// The namespace that its own kustomization sets.
-    pub(super) own_namespace: Option<Arc<str>>,
-    /// The prefixes and suffixes that its own kustomization and its components add to names, in order.
-    pub(super) affixes: Vec<(Box<str>, Box<str>)>,
-    /// The patches of its own kustomization and its components, in order.
-    pub(super) patches: Vec<Arc<KustomizePatch>>,
+    /// Whether its kustomization or one of its components changes names.
+    has_affixes: bool,
+    /// The numbers of its kustomization and of its components.
+    parts: Vec<usize>,
+    /// Something that may change all objects, because the inclusion is not known exactly.
+    unknown: Option<Arc<Cause>>,
+}
+
+/// What all files that one `kustomize build` reads have in common.
+#[derive(Debug, Default)]
+struct Build {
+    /// The folder that is built.
+    folder: Box<str>,
+    /// The first cause for which an object of each kind may be in no file.
+    adds: [Option<Arc<Cause>>; DescriptionKind::ALL.len()],
+    /// The first cause for which the default class may be another one.
+    default_class: Option<Arc<Cause>>,
+    affixes: BTreeSet<Affix>,
 }
 
 /// The effect of kustomizations on a file.
@@ -58,33 +84,51 @@ pub(super) struct BuiltFile {
 }
 
 /// The fields of a kustomization.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Kustomization {
+    /// The name and the folder of its file.
+    name: Arc<str>,
+    folder: Box<str>,
     namespace: Option<Arc<str>>,
-    /// The prefix and the suffix of names, if it sets any.
-    affixes: Option<(Box<str>, Box<str>)>,
+    affix: Option<Affix>,
     files: Vec<PathBuf>,
     folders: Vec<PathBuf>,
     components: Vec<PathBuf>,
     patch_files: Vec<PathBuf>,
-    patches: Vec<Arc<KustomizePatch>>,
+    /// The number of its effects.
+    effects: usize,
 }
 
 impl Kustomizations {
     /// Reads the kustomizations among `sources`. Those that cannot be read or parsed are skipped, because the caller reads all
     /// files anyway.
-    pub fn read<'s>(sources: impl IntoIterator<Item = &'s Source>) -> Self {
-        let mut all = HashMap::new();
-        for source in sources {
-            let Some(path) = source.path.as_deref().filter(|path| is_kustomization(path)) else { continue };
-            let Some(folder) = path.canonicalize().ok().and_then(|path| path.parent().map(Path::to_owned)) else {
-                continue;
-            };
-            if let Some(kustomization) = Kustomization::read(source, &folder) {
+    pub fn read<'s>(sources: impl IntoIterator<Item = &'s Source>, policy: &Policy) -> Self {
+        let sources: Vec<_> = sources.into_iter().collect();
+        let real = |path: &Path| path.canonicalize().ok();
+        let (mut own, mut all) = (Self::default(), HashMap::new());
+        let kustomizations = sources.iter().filter_map(|source| Some((source, source.path.as_deref()?)));
+        let kustomizations: Vec<_> = kustomizations
+            .filter(|(_, path)| is_kustomization(path))
+            .filter_map(|(source, path)| Some((*source, real(path)?.parent()?.to_owned())))
+            .collect();
+        if kustomizations.is_empty() {
+            return own;
+        }
+        let folders = kustomizations.iter().map(|(_, folder)| folder.clone());
+        let files: HashSet<_> =
+            sources.iter().filter_map(|source| real(source.path.as_deref()?)).chain(folders).collect();
+        let mut reader = EffectsReader::new(DecisiveFields::new(policy));
+        for (source, folder) in kustomizations {
+            if let Some((kustomization, effects)) =
+                Kustomization::read(source, &folder, &files, own.effects.len(), &mut reader)
+            {
                 all.entry(folder).or_insert(kustomization);
+                own.effects.push(effects);
             }
         }
-        Self::build(&all)
+        own.include(&all);
+        own.collect_builds();
+        own
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -101,9 +145,49 @@ impl Kustomizations {
         self.inclusion(inclusion).namespace.clone()
     }
 
-    /// The inclusions from this one to the outermost one.
-    pub(super) fn outwards(&self, inclusion: InclusionId) -> impl Iterator<Item = &Inclusion> {
-        std::iter::successors(Some(self.inclusion(inclusion)), |own| own.parent.map(|id| self.inclusion(id)))
+    /// The first thing that may change an object in this respect if an inclusion is built.
+    pub(super) fn change(&self, inclusion: InclusionId, object: Target<'_>, touch: Touch) -> Option<&Arc<Cause>> {
+        let is_renamed = self.has_affixes(inclusion);
+        self.outwards(inclusion).find_map(|own| {
+            let mut effects = own.parts.iter().flat_map(|part| self.effects[*part].all());
+            own.unknown.as_ref().or_else(|| effects.find_map(|effects| effects.find(object, is_renamed, touch)))
+        })
+    }
+
+    /// The first cause for which the build of an inclusion may have an object of this kind that is in none of its files; without a
+    /// name, the default class.
+    pub(super) fn addition(&self, inclusion: InclusionId, kind: DescriptionKind, name: Option<&str>) -> Option<&Cause> {
+        let build = self.build(inclusion)?;
+        let index = DescriptionKind::ALL.iter().position(|own| *own == kind)?;
+        let default_class = build.default_class.as_ref().filter(|_| name.is_none());
+        default_class.or(build.adds[index].as_ref()).map(|cause| &**cause)
+    }
+
+    /// Returns true if an object in the build of an inclusion may get this name by a prefix or suffix.
+    pub(super) fn may_be_prefixed(&self, inclusion: InclusionId, name: &str) -> bool {
+        self.build(inclusion).is_some_and(|build| {
+            build.affixes.iter().any(|(prefix, suffix)| name.starts_with(&**prefix) && name.ends_with(&**suffix))
+        })
+    }
+
+    /// Returns true if a kustomization changes the names of the objects of an inclusion.
+    pub(super) fn has_affixes(&self, inclusion: InclusionId) -> bool {
+        self.outwards(inclusion).any(|own| own.has_affixes)
+    }
+
+    /// Returns true if objects of one of `others` have the name that their file gives them, as seen from `own`: every kustomization
+    /// that changes it changes references to it as well.
+    pub(super) fn keeps_names(&self, own: Option<InclusionId>, others: &[InclusionId]) -> bool {
+        let around = |id: InclusionId| std::iter::successors(Some(id), |id| self.inclusion(*id).parent);
+        let shared: HashSet<_> = own.into_iter().flat_map(around).collect();
+        let keeps = |id: InclusionId| around(id).all(|id| !self.inclusion(id).has_affixes || shared.contains(&id));
+        others.is_empty() || others.iter().any(|other| keeps(*other))
+    }
+
+    /// The advice to build what an inclusion belongs to.
+    pub(super) fn advice(&self, inclusion: InclusionId) -> String {
+        let folder = self.build(inclusion).map_or("DIR", |build| &build.folder);
+        format!("use the output of `kustomize build {folder}`")
     }
 
     /// The number of inclusions that an inclusion shares with the nearest of `others`, from the outermost one; 0 if nothing builds
@@ -131,39 +215,47 @@ impl Kustomizations {
         &self.inclusions[id.0 as usize]
     }
 
-    fn build(all: &HashMap<PathBuf, Kustomization>) -> Self {
+    /// The inclusions from this one to the outermost one.
+    fn outwards(&self, inclusion: InclusionId) -> impl Iterator<Item = &Inclusion> {
+        std::iter::successors(Some(self.inclusion(inclusion)), |own| own.parent.map(|id| self.inclusion(id)))
+    }
+
+    fn build(&self, inclusion: InclusionId) -> Option<&Build> {
+        self.builds.get(&self.inclusion(inclusion).root)
+    }
+
+    /// Finds all inclusions.
+    fn include(&mut self, all: &HashMap<PathBuf, Kustomization>) {
         let included: HashSet<&PathBuf> =
             all.values().flat_map(|own| own.folders.iter().chain(&own.components)).collect();
         let resources: HashSet<&PathBuf> = all.values().flat_map(|kustomization| &kustomization.files).collect();
         let mut roots: Vec<&PathBuf> = all.keys().filter(|folder| !included.contains(*folder)).collect();
         roots.sort();
-        let (mut built, mut folders, mut counts) = (Self::default(), Vec::new(), HashMap::new());
+        let (mut folders, mut counts) = (Vec::new(), HashMap::new());
         let mut open: VecDeque<(&PathBuf, Option<InclusionId>)> = roots.into_iter().map(|root| (root, None)).collect();
-        while let Some((folder, parent)) = open.pop_front() {
+        // Those that only a cycle includes come last.
+        let (mut rest, mut seen): (Vec<&PathBuf>, HashSet<&PathBuf>) = (all.keys().collect(), HashSet::new());
+        rest.sort_by(|a, b| b.cmp(a));
+        loop {
+            let mut of_cycle = || std::iter::from_fn(|| rest.pop()).find(|folder| !seen.contains(folder));
+            let Some((folder, parent)) = open.pop_front().or_else(|| Some((of_cycle()?, None))) else { break };
             let count: &mut u32 = counts.entry(folder).or_default();
-            let outer = || std::iter::successors(parent, |id| built.inclusion(*id).parent);
-            if *count == MAX_INCLUSIONS || outer().any(|id| folders[id.0 as usize] == folder) {
+            let mut outer = std::iter::successors(parent, |id| self.inclusion(*id).parent);
+            // One more stands for all others.
+            if *count > MAX_INCLUSIONS || outer.any(|id| folders[id.0 as usize] == folder) {
                 continue;
             }
-            let parts = with_components(all, folder);
+            let parts = with_components(all, folder, &mut seen);
             if parts.is_empty() {
                 continue;
             }
             *count += 1;
-            let id = InclusionId(u32::try_from(built.inclusions.len()).unwrap_or(u32::MAX));
-            let parent_of = parent.map(|id| built.inclusion(id));
-            // An outer kustomization transforms the result of an inner one, so its namespace wins.
-            let namespace = parent_of.and_then(|parent| parent.namespace.clone());
-            let own_namespace = parts.iter().rev().find_map(|part| part.namespace.clone());
-            let namespace = namespace.or_else(|| own_namespace.clone());
-            let patches = parts.iter().flat_map(|part| &part.patches).cloned().collect();
-            let affixes = parts.iter().filter_map(|part| part.affixes.clone()).collect();
-            let depth = parent_of.map_or(0, |parent| parent.depth) + 1;
-            built.inclusions.push(Inclusion { parent, depth, namespace, own_namespace, affixes, patches });
+            let is_last = *count > MAX_INCLUSIONS;
+            let id = self.add_inclusion(parent, &parts, is_last);
             folders.push(folder);
             for part in parts {
                 for path in part.files.iter().chain(&part.patch_files) {
-                    let file = built.files.entry(path.clone()).or_default();
+                    let file = self.files.entry(path.clone()).or_default();
                     file.is_patch = !resources.contains(path);
                     if file.inclusions.last() != Some(&id) {
                         file.inclusions.push(id);
@@ -172,52 +264,148 @@ impl Kustomizations {
                 open.extend(part.folders.iter().map(|folder| (folder, Some(id))));
             }
         }
-        built
+    }
+
+    /// Adds an inclusion of the last of `parts`, after its components. The last one that is told apart `is_last`.
+    fn add_inclusion(&mut self, parent: Option<InclusionId>, parts: &[&Kustomization], is_last: bool) -> InclusionId {
+        let id = InclusionId(u32::try_from(self.inclusions.len()).unwrap_or(u32::MAX));
+        let parent_of = parent.map(|id| self.inclusion(id));
+        // An outer kustomization transforms the result of an inner one, so its namespace wins.
+        let outer = parent_of.and_then(|parent| parent.namespace.clone());
+        let own = parts.last().and_then(|part| part.namespace.clone());
+        // The namespace of a component applies to what was read before it.
+        let other = parts.iter().find(|part| part.namespace.is_some() && part.namespace != own);
+        let cause = |part: &Kustomization, what: String| {
+            Arc::new(Cause {
+                what: what.into(),
+                file: Arc::clone(&part.name),
+                position: Position { line: 1, column: 1 },
+            })
+        };
+        let unknown = match (other.filter(|_| outer.is_none()), parts.last()) {
+            (Some(part), _) => Some(cause(part, "the namespace of the component".to_owned())),
+            (None, Some(part)) if is_last => {
+                Some(cause(part, format!("one of the more than {MAX_INCLUSIONS} builds of the kustomization")))
+            }
+            _ => None,
+        };
+        let namespace = outer.or(own).or_else(|| other.and_then(|part| part.namespace.clone()));
+        let depth = parent_of.map_or(0, |parent| parent.depth) + 1;
+        let root = parent_of.map_or(id, |parent| parent.root);
+        let affixes: Vec<_> = parts.iter().filter_map(|part| part.affix.clone()).collect();
+        let has_affixes = !affixes.is_empty();
+        let effects = parts.iter().map(|part| part.effects).collect();
+        let folder = parts.last().map(|part| part.folder.clone()).unwrap_or_default();
+        let build = self.builds.entry(root).or_insert_with(|| Build { folder, ..Build::default() });
+        build.affixes.extend(affixes);
+        self.inclusions.push(Inclusion { parent, root, depth, namespace, has_affixes, parts: effects, unknown });
+        id
+    }
+
+    /// Finds what may be in each build.
+    fn collect_builds(&mut self) {
+        let mut seen = HashSet::new();
+        for own in &self.inclusions {
+            let Some(build) = self.builds.get_mut(&own.root) else { continue };
+            let parts =
+                own.parts.iter().filter(|part| seen.insert((own.root, **part))).map(|part| &self.effects[*part]);
+            for part in parts {
+                let adds = || own.unknown.as_ref().or(part.adds.as_ref());
+                for (kind, slot) in DescriptionKind::ALL.into_iter().zip(&mut build.adds) {
+                    if slot.is_none() {
+                        *slot = adds().or_else(|| part.all().find_map(|effects| effects.renames(kind))).cloned();
+                    }
+                }
+                if build.default_class.is_none() {
+                    let of_classes = || part.all().find_map(|effects| effects.of_classes());
+                    build.default_class = adds().or_else(of_classes).cloned();
+                }
+            }
+        }
     }
 }
 
-/// The kustomization in a folder, after the components that it includes, which kustomize applies first.
-fn with_components<'a>(all: &'a HashMap<PathBuf, Kustomization>, folder: &'a PathBuf) -> Vec<&'a Kustomization> {
+/// The kustomization in a folder, after the components that it includes, which kustomize applies first. Adds their folders to
+/// `all_seen`.
+fn with_components<'a>(
+    all: &'a HashMap<PathBuf, Kustomization>,
+    folder: &'a PathBuf,
+    all_seen: &mut HashSet<&'a PathBuf>,
+) -> Vec<&'a Kustomization> {
     let (mut parts, mut seen, mut open) = (Vec::new(), HashSet::new(), vec![folder]);
     while let Some(folder) = open.pop() {
         let Some(part) = all.get(folder).filter(|_| seen.insert(folder)) else { continue };
         parts.push(part);
         open.extend(&part.components);
     }
+    all_seen.extend(seen);
     parts.reverse();
     parts
 }
 
 impl Kustomization {
-    /// Reads the first document that is a mapping; `None` if there is none, or a document before it has an error.
-    fn read(source: &Source, folder: &Path) -> Option<Self> {
+    /// Reads the first document that is a mapping; `None` if there is none, or a document before it has an error. `known` are the
+    /// files and folders that are read.
+    fn read(
+        source: &Source,
+        folder: &Path,
+        known: &HashSet<PathBuf>,
+        effects: usize,
+        reader: &mut EffectsReader,
+    ) -> Option<(Self, KustomizationEffects)> {
         for chunk in source.chunks().ok()? {
             for document in chunk.ok()?.manifest().documents() {
                 let document = document.ok()?;
                 if document.value.is_object() {
-                    let patches = KustomizePatch::all(source, &document).into_iter().map(Arc::new).collect();
-                    return Some(Self { patches, ..Self::new(folder, &document.value) });
+                    let (own, unknown) = Self::new(source, folder, &document, known, effects);
+                    return Some((own, reader.read(source, &document, unknown)));
                 }
             }
         }
         None
     }
 
-    fn new(folder: &Path, value: &Value) -> Self {
-        let namespace = value["namespace"].as_str().filter(|name| !name.is_empty()).map(Arc::from);
+    /// Reads the fields. Also returns those that name what is not read.
+    fn new(
+        source: &Source,
+        folder: &Path,
+        document: &Document<'_>,
+        known: &HashSet<PathBuf>,
+        effects: usize,
+    ) -> (Self, Vec<(FieldPath, String)>) {
+        let value = &document.value;
         let [prefix, suffix] = ["namePrefix", "nameSuffix"].map(|field| value[field].as_str().unwrap_or_default());
-        let affixes = (!prefix.is_empty() || !suffix.is_empty()).then(|| (prefix.into(), suffix.into()));
-        let mut own = Self { namespace, affixes, ..Self::default() };
-        let paths = |key: &str| value[key].as_array().into_iter().flatten();
-        for path in ["resources", "bases"].into_iter().flat_map(paths) {
-            let Some(path) = existing(folder, path) else { continue };
-            if path.is_dir() { own.folders.push(path) } else { own.files.push(path) }
+        let parent = source.path.as_deref().and_then(Path::parent).map(|path| path.display().to_string());
+        let mut own = Self {
+            name: source.name.as_str().into(),
+            folder: parent.filter(|folder| !folder.is_empty()).unwrap_or_else(|| ".".to_owned()).into(),
+            namespace: value["namespace"].as_str().filter(|name| !name.is_empty()).map(Arc::from),
+            affix: (!prefix.is_empty() || !suffix.is_empty()).then(|| (prefix.into(), suffix.into())),
+            files: Vec::new(),
+            folders: Vec::new(),
+            components: Vec::new(),
+            patch_files: Vec::new(),
+            effects,
+        };
+        let mut unknown = Vec::new();
+        for field in ["resources", "bases", "components"] {
+            for (index, item) in value[field].as_array().into_iter().flatten().enumerate() {
+                match existing(folder, item).filter(|path| known.contains(path)) {
+                    Some(path) if field == "components" => own.components.push(path),
+                    Some(path) if path.is_dir() => own.folders.push(path),
+                    Some(path) => own.files.push(path),
+                    None => {
+                        let what = format!("`{}`, which is not among the files,", item.as_str().unwrap_or_default());
+                        unknown.push((FieldPath::of([field]).index(index), what));
+                    }
+                }
+            }
         }
-        own.components = paths("components").filter_map(|path| existing(folder, path)).collect();
-        let by_path = ["patches", "patchesJson6902"].into_iter().flat_map(paths).map(|patch| &patch["path"]);
+        let items = |key: &str| value[key].as_array().into_iter().flatten();
+        let by_path = ["patches", "patchesJson6902"].into_iter().flat_map(items).map(|patch| &patch["path"]);
         own.patch_files =
-            by_path.chain(paths("patchesStrategicMerge")).filter_map(|path| existing(folder, path)).collect();
-        own
+            by_path.chain(items("patchesStrategicMerge")).filter_map(|path| existing(folder, path)).collect();
+        (own, unknown)
     }
 }
 
@@ -228,7 +416,8 @@ fn existing(folder: &Path, path: &Value) -> Option<PathBuf> {
     folder.join(path).canonicalize().ok()
 }
 
-fn is_kustomization(path: &Path) -> bool {
+/// Returns true if a file is a kustomization by its name.
+pub(super) fn is_kustomization(path: &Path) -> bool {
     path.file_name().is_some_and(|name| FILE_NAMES.iter().any(|known| *known == name))
 }
 
@@ -246,7 +435,7 @@ pub(super) mod tests {
             std::fs::write(path, text).unwrap();
         }
         let found = FileSearch::new(&[]).unwrap().find(&[directory.path().to_owned()]);
-        let kustomizations = Kustomizations::read(&found.sources);
+        let kustomizations = Kustomizations::read(&found.sources, &Policy::default());
         (directory, kustomizations)
     }
 

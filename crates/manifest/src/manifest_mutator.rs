@@ -120,15 +120,15 @@ impl<'a> ManifestMutator<'a> {
         let decision = match examine(self.policy, &request) {
             Examination::Decided(decision) => decision,
             Examination::Resolve(pending) => {
-                let owners = pending.look_up(|claim| claim.owner_in(&view, own));
+                let owners = pending.look_up(|claim| view.owner_for(&object, claim, own));
                 // The current state of the scheduler must not affect a file.
                 pending.decide(owners, |_| Presence::Unknown)
             }
         };
-        let patch = depends_on_volumes(decision.reason).then(|| view.unapplied_patch(&object, self.policy)).flatten();
+        let change = if decision.reason.is_unresolved() { None } else { view.change(&object) };
         let refuse = |obstacle| Err(Some(EditRefusal::new(obstacle, object.position, &FieldPath::default())));
         let edit = match (&decision.patch, &decision.scheduler, opted_out) {
-            _ if let Some(place) = patch => refuse(Obstacle::Patch(place)),
+            _ if let Some(change) = change => refuse(Obstacle::Kustomization(change)),
             (Some(_), Some(_), Err(text)) => refuse(Obstacle::Namespace(text)),
             (Some(_), Some(scheduler), Ok(_)) => {
                 document.set_scheduler(&object, &workload.path, scheduler).map_err(Some)
@@ -170,12 +170,6 @@ impl<'a> ManifestMutator<'a> {
             Some((object, workload))
         })
     }
-}
-
-/// Returns true if another decision could be made if a patch changed the volumes, the scheduler or an opt-out of an object.
-fn depends_on_volumes(reason: Reason) -> bool {
-    use Reason::{Injected, InjectedMissing, NoClaims, NoDriver, NotRecognised, WouldInject};
-    matches!(reason, Injected | InjectedMissing | WouldInject | NoClaims | NoDriver | NotRecognised)
 }
 
 impl MutatedDocument<'_> {

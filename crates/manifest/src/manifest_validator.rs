@@ -1,11 +1,12 @@
 //! Runs the companion on manifests: returns the findings of each object with their ranges in the file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use super::controllers::Controllers;
 use super::document::{Document, ManifestObject};
 use super::file_view::FileView;
+use super::file_view::PossibleChange;
 use super::ignore_comment::{Ignore, IgnoreComment};
 use super::json_parser::without_position;
 use super::known_objects::{FileId, KnownObjects, Purpose};
@@ -63,8 +64,8 @@ pub struct ValidatedObject<'d> {
     pub ignored: Vec<IgnoredFinding>,
     /// The findings about comments.
     pub comments: Vec<CommentFinding>,
-    /// The place of a patch that is not applied, if rules that are not checked may depend on it.
-    patch: Option<String>,
+    /// What a kustomization may change, if rules that are not checked may depend on it.
+    change: Option<PossibleChange>,
     /// The facts that rules lack.
     needs: BTreeSet<Needs>,
     /// Whether rules apply to it, apart from those about comments.
@@ -113,7 +114,7 @@ impl<'a> ManifestValidator<'a> {
             if let (SubjectKind::Kustomization, Ok(report)) = (kind, &mut validated.report) {
                 report.findings.extend(self.patches().kustomization(validated.object.value).findings);
             }
-            undecided.extend(validated.patch.take().map(|patch| patched(document, &validated.object, &patch)));
+            undecided.extend(validated.change.take().map(|change| changed(document, &validated.object, &change)));
             if let (true, Ok(report)) = (is_encrypted, &mut validated.report) {
                 report.findings.retain(|finding| !sops::is_quoted_in(&finding.message));
             }
@@ -165,13 +166,13 @@ impl<'a> ManifestValidator<'a> {
         let view = self.known.seen_from(file, Purpose::Validate);
         let (json, own) = (object.value.to_string(), object.namespace_or(self.namespace));
         let (mut unknown_namespace, mut lacking) = (None, BTreeSet::new());
-        let mut patch = view.unapplied_patch(&object, self.policy);
+        let mut change = view.change(&object);
         let report = Subject::parse(&json, kind).map(|subject| {
             let opted_out = view.opted_out(own);
             let needs = || subject.needs(self.policy, self.severities, self.known.strategies.clone());
             unknown_namespace = opted_out.as_ref().err().filter(|_| needs().contains(&Needs::Namespace)).cloned();
             let claims = subject.claims();
-            let find = |claim| MountedClaim::find(claim, &view, own);
+            let find = |claim| MountedClaim::with_owner(claim, view.owner_for(&object, claim, own), &view, own);
             let facts = Facts {
                 claims: claims.iter().map(find).collect(),
                 class_access: subject.class_name().and_then(|name| view.access_of_class(name)),
@@ -180,21 +181,21 @@ impl<'a> ManifestValidator<'a> {
             };
             let report;
             (report, lacking) = subject.check_with_needs(self.policy, self.severities, &facts);
-            if patch.is_none() {
+            if change.is_none() {
                 return report;
             }
             let of_keys = subject.check_keys(self.policy, self.severities);
             let of_claims = [Needs::Claims, Needs::ClassParameters];
-            // Without a claim, no rule needs one, but the patch may add the first one.
+            // Without a claim, no rule needs one, but the kustomization may add the first one.
             if report == of_keys && !of_claims.iter().any(|need| needs().contains(need)) {
-                patch = None;
+                change = None;
             }
-            lacking.extend(patch.iter().flat_map(|_| of_claims));
+            lacking.extend(change.iter().flat_map(|_| of_claims));
             of_keys
         });
         let namespace = (!kind.is_cluster_scoped()).then(|| view.namespaces(own)[0].to_string());
         let report = report.map_err(|error| without_position(&error));
-        ValidatedObject { unknown_namespace, patch, needs: lacking, ..ValidatedObject::new(object, namespace, report) }
+        ValidatedObject { unknown_namespace, change, needs: lacking, ..ValidatedObject::new(object, namespace, report) }
     }
 
     fn objects<'d>(
@@ -250,6 +251,7 @@ impl<'a> ManifestValidator<'a> {
         let objects = document.objects();
         let end = |object: &ManifestObject<'_>| document.value_span(&object.path).unwrap_or_default().end;
         let ends: Vec<_> = objects.iter().map(end).collect();
+        let mut seen = HashMap::new();
         for comment in comments {
             let owner = comment.owner(document, &ends).map(|owner| &objects[owner]);
             let path = owner.map(|owner| owner.path.clone()).unwrap_or_default();
@@ -263,9 +265,10 @@ impl<'a> ManifestValidator<'a> {
             object.comments.extend(comment.invalid(self.severities).map(about));
             let Ok(ignore) = &comment.ignore else { continue };
             for &rule in &ignore.rules {
+                let is_repeated = *seen.entry((index, rule)).or_insert(range.start) != range.start;
                 let may_apply = is_encrypted || object.may_break(rule) || self.severities.of(rule).is_none();
-                if !object.ignore(rule, ignore) && !may_apply {
-                    object.comments.extend(ignore.unused(rule, self.severities).map(about));
+                if is_repeated || !object.ignore(rule, ignore) && !may_apply {
+                    object.comments.extend(ignore.unused(rule, is_repeated, self.severities).map(about));
                 }
             }
         }
@@ -303,7 +306,7 @@ impl<'d> ValidatedObject<'d> {
             unknown_namespace: None,
             ignored: Vec::new(),
             comments: Vec::new(),
-            patch: None,
+            change: None,
             needs: BTreeSet::new(),
             has_rules: true,
             is_of_controller: false,
@@ -336,13 +339,11 @@ impl<'d> ValidatedObject<'d> {
 /// The kind in messages and results of a document that is not an object.
 const DOCUMENT: &str = "document";
 
-/// Names the patch of an object that rules may depend on.
-fn patched(document: &Document<'_>, object: &ManifestObject<'_>, place: &str) -> Undecided {
+/// Names what a kustomization may change in an object that rules depend on.
+fn changed(document: &Document<'_>, object: &ManifestObject<'_>, change: &PossibleChange) -> Undecided {
     let range = document.value_span(&object.path).unwrap_or(document.range.start..document.range.start);
-    let what = format!(
-        "{}: rules that may depend on the patch in {place} are not checked: validate the output of `kustomize build`",
-        object.title()
-    );
+    let PossibleChange { cause, advice } = change;
+    let what = format!("{}: rules that may depend on {cause} are not checked: {advice}", object.title());
     Undecided { range, what }
 }
 

@@ -11,6 +11,7 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use ignore::{DirEntry, WalkBuilder};
 
 use super::chunks::not_text;
+use super::kustomizations::is_kustomization;
 use super::position::{BYTE_ORDER_MARK, PartStart, Position};
 use super::source::{Kept, STDIN_NAME, Source};
 
@@ -74,7 +75,7 @@ pub struct Found {
 
 /// Finds the manifests that paths name.
 ///
-/// A directory stands for the `*.yaml`, `*.yml` and `*.json` files below it, sorted by name, without hidden files, symbolic
+/// A directory stands for the `*.yaml`, `*.yml`, `*.json` and `Kustomization` files below it, sorted by name, without hidden files, symbolic
 /// links, and the files that a `.gitignore` lists. Files that a `.colocateignore` or an option excludes, and the templates
 /// of Helm charts, are left out even if they are named.
 #[derive(Debug)]
@@ -398,7 +399,7 @@ fn chart_of_templates(real: &Path) -> Option<&Path> {
 }
 
 fn is_manifest(path: &Path) -> bool {
-    matches!(path.extension().and_then(OsStr::to_str), Some("yaml" | "yml" | "json"))
+    matches!(path.extension().and_then(OsStr::to_str), Some("yaml" | "yml" | "json")) || is_kustomization(path)
 }
 
 fn walk_error(root: &Path, error: &ignore::Error) -> ReadError {

@@ -4,6 +4,7 @@ use super::super::console::Console;
 use super::super::input::{Input, size};
 use super::super::problem::Problem;
 use super::super::survey::each_document;
+use crate::engine::Policy;
 use crate::inspect::FileObject;
 use crate::manifest::{Document, FileId, FileRole, KnownObjects, Kustomizations, Purpose, Source, TEMPLATE_ADVICE};
 
@@ -21,7 +22,7 @@ impl LaidFiles {
     /// Reads all files. `namespace` is the one of objects that name none, unless a kustomization gives them one. Paths that cannot be
     /// read are added to the problems of the input.
     pub(in crate::cli) fn read(input: &mut Input, namespace: &str, console: &mut Console) -> Self {
-        let mut known = KnownObjects::new(Kustomizations::read(&input.sources));
+        let mut known = KnownObjects::new(Kustomizations::read(&input.sources, &Policy::default()));
         let mut laid = Self::default();
         console.start("reading", size(&input.sources));
         for source in &input.sources {

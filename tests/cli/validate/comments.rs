@@ -30,7 +30,6 @@ fn a_finding_that_a_comment_ignores_is_counted_only() {
         text.replace("      annotations", &format!("      {IGNORE}      annotations")),
         text.replace("yes\"}\n", &format!("yes\"}} {IGNORE}")),
         format!("{}{text}", IGNORE.replace("HC001", "HC001, NoBoolean")),
-        format!("{IGNORE}{IGNORE}{text}"),
     ] {
         assert_eq!(validate(&text, " --strict --fail-on info"), ignored, "{text}");
     }
@@ -199,4 +198,15 @@ fn sarif_has_ignored_findings_as_suppressed_results() {
         let out = folder.run(&format!("validate a.yaml -o {format}")).out;
         assert!(!out.contains("HC001") && out.contains("HC004"), "{out}");
     }
+}
+
+#[test]
+fn a_second_comment_for_one_rule_is_unused() {
+    let key = "stork.libopenstorage.org/disableHyperconvergenc: \"true\"";
+    let comment = "# colocate: ignore HC003 because x\n";
+    let pod = format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: a, annotations: {{{key}}}}}\n");
+    let places = |comments: &str| Folder::new(&[("a.yaml", &format!("{comments}{pod}"))]).run("validate .").out;
+    assert!(!places(comment).contains("HC039"), "{}", places(comment));
+    let twice = places(&comment.repeat(2));
+    assert!(twice.contains("./a.yaml:2:1: ") && twice.contains("HC039"), "{twice}");
 }

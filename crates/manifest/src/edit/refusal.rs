@@ -4,6 +4,7 @@ use std::fmt;
 
 use colocate_companion::FieldPath;
 
+use crate::file_view::PossibleChange;
 use crate::position::Position;
 
 /// The reason why an object that should get a scheduler is not changed in its manifest.
@@ -40,8 +41,8 @@ pub enum Obstacle {
     SideEffect,
     /// It is not known whether the object's Namespace opts out. The text is the reason.
     Namespace(String),
-    /// A patch of a kustomization may change the decision. The text is its place.
-    Patch(String),
+    /// A kustomization may change what the decision depends on.
+    Kustomization(PossibleChange),
 }
 
 impl EditRefusal {
@@ -76,11 +77,8 @@ impl fmt::Display for EditRefusal {
                 );
             }
             Obstacle::Namespace(text) => return write!(f, "{text}"),
-            Obstacle::Patch(place) => {
-                return write!(
-                    f,
-                    "the patch in {place} may change its volumes, its scheduler or an opt-out: use the output of `kustomize build`"
-                );
+            Obstacle::Kustomization(PossibleChange { cause, advice }) => {
+                return write!(f, "{cause} may change what the decision depends on: {advice}");
             }
             Obstacle::SideEffect => "cannot be set without changing something else: set it manually",
         };
