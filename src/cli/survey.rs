@@ -102,7 +102,11 @@ impl Survey {
         mut ends: Option<AddEnds<'_>>,
     ) -> Self {
         let mut survey = Self {
-            known: KnownObjects::new(Kustomizations::read(input.described.iter().chain(&input.sources), policy)),
+            known: KnownObjects::new(Kustomizations::read(
+                input.described.iter().chain(&input.sources),
+                policy,
+                purpose,
+            )),
             controllers: Controllers::default(),
             files: Vec::new(),
             unusable: Vec::new(),

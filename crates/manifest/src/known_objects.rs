@@ -139,9 +139,9 @@ impl KnownObjects {
         }
         let objects = document.objects().into_iter();
         if let Some(error) = &document.duplicate {
-            objects.for_each(|object| {
-                self.insert_unusable(&origin(file, &object), &object, namespace, &error.message.as_str().into())
-            });
+            for object in objects {
+                self.insert_unusable(&origin(file, &object), &object, namespace, &error.message.as_str().into());
+            }
             return Vec::new();
         }
         let is_encrypted = sops::is_encrypted(&document.value);

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::FieldPath;
 use super::description::DescriptionKind;
 use super::document::Document;
+use super::known_objects::Purpose;
 use super::kustomize_effects::{Cause, DecisiveFields, Target, Touch};
 use super::kustomize_reader::{EffectsReader, KustomizationEffects};
 use super::position::Position;
@@ -102,7 +103,7 @@ struct Kustomization {
 impl Kustomizations {
     /// Reads the kustomizations among `sources`. Those that cannot be read or parsed are skipped, because the caller reads all
     /// files anyway.
-    pub fn read<'s>(sources: impl IntoIterator<Item = &'s Source>, policy: &Policy) -> Self {
+    pub fn read<'s>(sources: impl IntoIterator<Item = &'s Source>, policy: &Policy, purpose: Purpose) -> Self {
         let sources: Vec<_> = sources.into_iter().collect();
         let real = |path: &Path| path.canonicalize().ok();
         let (mut own, mut all) = (Self::default(), HashMap::new());
@@ -117,7 +118,7 @@ impl Kustomizations {
         let folders = kustomizations.iter().map(|(_, folder)| folder.clone());
         let files: HashSet<_> =
             sources.iter().filter_map(|source| real(source.path.as_deref()?)).chain(folders).collect();
-        let mut reader = EffectsReader::new(DecisiveFields::new(policy));
+        let mut reader = EffectsReader::new(DecisiveFields::new(policy, purpose));
         for (source, folder) in kustomizations {
             if let Some((kustomization, effects)) =
                 Kustomization::read(source, &folder, &files, own.effects.len(), &mut reader)
@@ -435,7 +436,7 @@ pub(super) mod tests {
             std::fs::write(path, text).unwrap();
         }
         let found = FileSearch::new(&[]).unwrap().find(&[directory.path().to_owned()]);
-        let kustomizations = Kustomizations::read(&found.sources, &Policy::default());
+        let kustomizations = Kustomizations::read(&found.sources, &Policy::default(), Purpose::Mutate);
         (directory, kustomizations)
     }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::description::DescriptionKind;
+use super::known_objects::Purpose;
 use super::patches::is_json_patch;
 use super::position::Position;
 use super::undecided::{CLAIM_TEMPLATES, SOURCES};
@@ -71,24 +72,32 @@ impl Touch {
 pub(super) struct DecisiveFields(Vec<(Vec<String>, Touch)>);
 
 impl DecisiveFields {
-    pub(super) fn new(policy: &Policy) -> Self {
+    pub(super) fn new(policy: &Policy, purpose: Purpose) -> Self {
         let mut own = Self(Vec::new());
         for path in [&["apiVersion"][..], &["kind"], &["metadata", "name"], &["metadata", "generateName"]] {
             own.add(path, &[], Touch::ALL);
         }
         own.add(&["metadata", "namespace"], &[], Touch::ALL);
         let mut of = |kind, fields: &[&[&str]], map: &str, keys: &mut dyn Iterator<Item = &str>| {
-            fields.iter().for_each(|field| own.add(field, &[], Touch::of(kind)));
-            keys.for_each(|key| own.add(&["metadata", map, key], &[], Touch::of(kind)));
+            for field in fields {
+                own.add(field, &[], Touch::of(kind));
+            }
+            for key in keys {
+                own.add(&["metadata", map, key], &[], Touch::of(kind));
+            }
         };
         let annotations = "annotations";
-        let fields: [&[&str]; 3] = [&["spec", "storageClassName"], &["spec", "volumeName"], &["spec", "accessModes"]];
-        let mut keys = Setting::ALL.into_iter().map(Setting::key).chain(CLAIM_ANNOTATIONS);
-        of(DescriptionKind::Claim, &fields, annotations, &mut keys);
+        let fields: [&[&str]; 2] = [&["spec", "storageClassName"], &["spec", "volumeName"]];
+        of(DescriptionKind::Claim, &fields, annotations, &mut CLAIM_ANNOTATIONS.into_iter());
         let fields: [&[&str]; 3] = [&["spec", "csi"], &["spec", "portworxVolume"], &["spec", "claimRef"]];
         of(DescriptionKind::Volume, &fields, annotations, &mut VOLUME_ANNOTATIONS.into_iter());
-        let fields: [&[&str]; 3] = [&["provisioner"], &["parameters"], &["volumeBindingMode"]];
+        let fields: [&[&str]; 2] = [&["provisioner"], &["volumeBindingMode"]];
         of(DescriptionKind::Class, &fields, annotations, &mut CLASS_ANNOTATIONS.into_iter());
+        if purpose == Purpose::Validate {
+            let mut keys = Setting::ALL.into_iter().map(Setting::key);
+            of(DescriptionKind::Claim, &[&["spec", "accessModes"]], annotations, &mut keys);
+            of(DescriptionKind::Class, &[&["parameters"]], annotations, &mut std::iter::empty());
+        }
         let opt_out = &policy.opt_out;
         of(DescriptionKind::Namespace, &[], "labels", &mut [&*opt_out.namespace_label].into_iter());
         let mut templates: Vec<&[String]> = policy.workloads.iter().map(|workload| &*workload.path).collect();
@@ -225,7 +234,9 @@ impl<'t> Target<'t> {
 
 /// What may change, by kind and name, each with its first cause. An empty text stands for all kinds or names.
 #[derive(Debug, Default)]
-pub(super) struct Effects(HashMap<Box<str>, HashMap<Box<str>, Vec<(Touch, Arc<Cause>)>>>);
+pub(super) struct Effects(HashMap<Box<str>, EffectsByName>);
+
+type EffectsByName = HashMap<Box<str>, Vec<(Touch, Arc<Cause>)>>;
 
 impl Effects {
     /// Adds a change, unless all that it touches may already change.

@@ -22,7 +22,7 @@ impl LaidFiles {
     /// Reads all files. `namespace` is the one of objects that name none, unless a kustomization gives them one. Paths that cannot be
     /// read are added to the problems of the input.
     pub(in crate::cli) fn read(input: &mut Input, namespace: &str, console: &mut Console) -> Self {
-        let mut known = KnownObjects::new(Kustomizations::read(&input.sources, &Policy::default()));
+        let mut known = KnownObjects::new(Kustomizations::read(&input.sources, &Policy::default(), Purpose::Mutate));
         let mut laid = Self::default();
         console.start("reading", size(&input.sources));
         for source in &input.sources {

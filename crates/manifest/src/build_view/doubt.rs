@@ -1,6 +1,8 @@
 //! The reasons why descriptions do not decide, although they are the nearest ones.
 
 use super::{BuildView, Conflict, Described, DescriptionKind, Rank, Scope};
+use crate::known_objects::FileId;
+use colocate_engine::Absence;
 
 /// The number of places that a message about other folders names.
 const MOST_PLACES: usize = 2;
@@ -43,11 +45,25 @@ impl<'k> BuildView<'k> {
         if name.is_some() && usable.is_some_and(is_built) {
             return None;
         }
-        if let Some(cause) = all.addition(inclusion, kind, name) {
+        // A cluster has the object that the build would only change where it can be changed.
+        let is_asked = self.is_asked(kind) && usable.is_none_or(|usable| usable.file == FileId::CLUSTER);
+        if let Some(cause) = all.addition(inclusion, kind, name).filter(|_| !is_asked) {
             return Some(format!("may come from {cause}: {}", advice()));
         }
         let is_prefixed = name.is_some_and(|name| all.may_be_prefixed(inclusion, name));
         is_prefixed.then(|| format!("may get its name by a prefix or suffix: {}", advice()))
+    }
+
+    /// Returns true if a cluster is asked about objects of this kind whose fields that decide cannot be changed.
+    fn is_asked(&self, kind: DescriptionKind) -> bool {
+        let visibility = &self.known.visibility;
+        let absence = match kind {
+            DescriptionKind::Claim => visibility.claims,
+            DescriptionKind::Volume => visibility.volumes,
+            DescriptionKind::Class => visibility.classes,
+            DescriptionKind::Strategy | DescriptionKind::Namespace => return false,
+        };
+        absence != Absence::NotInFiles
     }
 
     /// Describes a `claimRef` that names a claim as its file does, if a kustomization changes the names of this file's claims.

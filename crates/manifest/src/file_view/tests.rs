@@ -631,7 +631,7 @@ fn a_namespace_that_opts_out_is_named_with_its_place() {
 
 #[test]
 fn a_patch_without_a_class_does_not_describe_a_claim() {
-    let size = claim("resources: {requests: {storage: 2Gi}}");
+    let size = claim("accessModes: [ReadWriteOnce], resources: {requests: {storage: 2Gi}}");
     let files = |patch: &str| {
         built(&[
             (
