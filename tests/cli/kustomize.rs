@@ -172,6 +172,15 @@ fn a_prefix_hides_a_name_from_other_files() {
         ("app/dep.yaml", DEPLOYMENT),
     ]);
     assert_unresolved(&elsewhere, "its StorageClass `px` is not in the files", "two builds");
+    let prefixed = Folder::new(&[
+        ("app/kustomization.yaml", "resources: [sc.yaml, claims, dep.yaml]\n"),
+        ("app/sc.yaml", CLASSES),
+        ("app/claims/kustomization.yaml", "namePrefix: team-\nresources: [pvc.yaml]\n"),
+        ("app/claims/pvc.yaml", CLAIM),
+        ("app/dep.yaml", &DEPLOYMENT.replace("claimName: data", "claimName: team-data")),
+        ("pvc.yaml", &CLAIM.replace("name: data", "name: team-data").replace(": px", ": ebs")),
+    ]);
+    assert_unresolved(&prefixed, "may get its name by a prefix or suffix", "a name with the prefix");
     let volume = "apiVersion: v1\nkind: PersistentVolume\nmetadata: {name: pv}\nspec: {claimRef: {namespace: default, name: data}, csi: \
                   {driver: pxd.portworx.com}}\n";
     let reserved = folder("kustomization.yaml", "namePrefix: dev-", &[("pv.yaml", volume)]);
