@@ -77,7 +77,7 @@ pub const EXIT_STATUS: [(&str, &str); 6] = [
     ),
     (
         "4",
-        "with `--check`: something would change, or an object is not as expected; with `--fail-under`: too few pods are as expected, or run with their data",
+        "with `--check`: something would change, or an object is not as expected; with `--fail-under`: too few pods are as expected (`audit`), or too few run with their data (`locality`)",
     ),
     (
         "129, 130, 131, 143",
@@ -93,7 +93,8 @@ enum Exit {
     Failed = 1,
     /// With `--strict`: something could not be resolved, checked or read. With `mutate --check`: the configuration prevents a change.
     Unresolved = 3,
-    /// With `--check`: something would change, or an object is not as expected. With `--fail-under`: too few pods are as expected.
+    /// With `--check`: something would change, or an object is not as expected. With `--fail-under`: too few pods are as expected
+    /// (`audit`), or too few run with their data (`locality`).
     WouldChange = 4,
 }
 

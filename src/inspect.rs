@@ -26,8 +26,8 @@ pub(crate) use kubectl::Kubectl;
 pub(crate) use layer::{FileForecast, FileObject, PodChange, WorkloadForecast};
 pub(crate) use leftovers::{FoundLeftover, Leftovers};
 pub(crate) use locality::{
-    FarPod, LocalityQuestion, LocalityReport, PlaceQuestion, PlacedNode, Placement, PodPlace, PodSource, SourceRow,
-    UnknownPod, Whereabouts,
+    LocalityQuestion, LocalityReport, NonLocalPod, PlaceQuestion, PlacedNode, Placement, PodPlace, PodSource,
+    SourceRow, UnknownPod, Whereabouts,
 };
 pub(crate) use missed::fates;
 pub(crate) use webhooks::Webhooks;

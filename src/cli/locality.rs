@@ -26,9 +26,9 @@ use crate::locality::{Counts, Shares};
 /// Show how many pods run on nodes that hold their volumes' data, and why the others do not
 ///
 /// Asks each driver's storage system where its volumes are: the gateway of Portworx through the API server, the custom resources of
-/// Longhorn, HwameiStor, TopoLVM, OpenEBS LVM and LINSTOR, or the node affinity of volumes. Pods that are meant to be elsewhere are
-/// not failures, and what is not known is counted as unknown. The command only reads. What the user may not read is listed with
-/// what it hides.
+/// Longhorn, HwameiStor, TopoLVM, OpenEBS LVM and LINSTOR, or the node affinity of volumes. Pods that need not be local do not count
+/// as failures, and pods with a missing fact count as unknown. The command only reads. Each missing permission is listed with the
+/// facts that it hides.
 #[derive(Debug, Args)]
 #[command(after_help = examples::text(&EXAMPLES))]
 #[expect(clippy::doc_markdown, reason = "the text is help, where backticks would show")]
@@ -53,7 +53,7 @@ pub(super) struct Locality {
     #[arg(long, value_name = "FILE", env = "COLOCATE_CONFIG", value_parser = path_or_nothing())]
     config: Option<PathBuf>,
 
-    /// The groups of the shares
+    /// Group the counts by this field
     #[arg(long, value_enum, default_value_t = Grouping::Namespace)]
     by: Grouping,
 
@@ -61,7 +61,7 @@ pub(super) struct Locality {
     #[arg(short, long, value_enum, default_value_t = LocalityFormat::Table)]
     output: LocalityFormat,
 
-    /// Exit with 4 if a smaller percentage of the pods runs with its data
+    /// Exit with 4 if less than this percentage of the pods run on a node with their data
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     fail_under: Option<f64>,
 
@@ -98,7 +98,7 @@ enum LocalityFormat {
     Wide,
     /// One document of docs/schemas/locality.json
     Json,
-    /// Gauges for a collector of text files
+    /// Gauges for the textfile collector of the Prometheus node exporter
     #[value(name = "openmetrics")]
     OpenMetrics,
 }
@@ -160,7 +160,9 @@ impl Locality {
             };
             let percent = shares.total.percent_local();
             if percent.is_none() && shares.total.unknown > 0 {
-                console.say(&cannot("it is not known of any pod whether it runs with its data"));
+                console.say(&cannot(
+                    "no pod is known to run with its data or without it: resolve the reasons that the output lists",
+                ));
                 return Exit::Failed;
             }
             // Without pods, there is nothing to complain about.

@@ -23,9 +23,9 @@ use crate::inspect::{NotSeen, PlaceQuestion, Placement, PodSource, Reader};
 
 /// Ask the storage driver's scheduler where a pod would go, before anything is created
 ///
-/// Sends the pod and all nodes to the extender of the driver, as kube-scheduler does, and shows which nodes it lets through, in whose
-/// words it refuses the others, its scores, and where the data is. Nothing is created. kube-scheduler also considers what the
-/// extender does not, such as taints, requests and affinity.
+/// Sends the pod and all nodes to the extender of the driver's scheduler, as kube-scheduler does. Shows which nodes pass its filter,
+/// its messages about the others, its scores, and which nodes hold the data. Nothing is created. kube-scheduler also considers what
+/// the extender does not, such as taints, requests and affinity.
 #[derive(Debug, Args)]
 #[command(after_help = examples::text(&EXAMPLES))]
 pub(super) struct Place {
@@ -33,14 +33,14 @@ pub(super) struct Place {
     #[arg(value_name = "POD", value_parser = pod_name, required_unless_present = "filename", conflicts_with = "filename")]
     pod: Option<String>,
 
-    /// Files with a pod, or with a workload whose pods are asked about: a file, a directory, or - for standard input
+    /// Files with one pod or one workload: a file, a directory, or - for standard input
     #[arg(short, long = "filename", value_name = "FILE|DIR|-", num_args = 1.., value_delimiter = ',')]
     filename: Vec<PathBuf>,
 
     #[command(flatten)]
     files: FileOptions,
 
-    /// The namespace of the pod, and of files that name none [default: the kubeconfig's]
+    /// The namespace of the pod, and of objects in files without one [default: the kubeconfig's]
     #[arg(short, long, value_parser = namespace)]
     namespace: Option<String>,
 

@@ -146,11 +146,14 @@ impl RawAdapter {
             return Err(format!("invalid group `{group}` of a custom resource: use one such as longhorn.io"));
         }
         let version = self.version.clone().filter(|version| !version.is_empty());
-        if let Some(name) = [Some(&resource), version.as_ref()].into_iter().flatten().find(|name| !dns::is_label(name))
-        {
-            return Err(format!(
-                "invalid `{name}` of a custom resource: use its resource in the plural, such as replicas, and its version, such as v1"
-            ));
+        let names = [
+            ("resource", Some(&resource), "the plural name, such as replicas"),
+            ("version", version.as_ref(), "one such as v1"),
+        ];
+        for (key, name, advice) in names {
+            if let Some(name) = name.filter(|name| !dns::is_label(name)) {
+                return Err(format!("invalid {key} `{name}` of a custom resource: use {advice}"));
+            }
         }
         let path = |key: &str, path: &Option<String>| pointer(key, &required(key, path)?);
         let mut health = Vec::new();
@@ -283,7 +286,14 @@ mod tests {
             ("[{kind: customResource}]", "lacks `group`: use {kind: customResource, group: example.com,"),
             ("[{kind: customResource, name: ceph}]", "`ceph` is not a built-in custom resource: use one of longhorn,"),
             ("[{kind: customResource, group: A, resource: b}]", "invalid group `A` of a custom resource"),
-            ("[{kind: customResource, group: a, resource: B/c}]", "invalid `B/c` of a custom resource"),
+            (
+                "[{kind: customResource, group: a, resource: B/c}]",
+                "invalid resource `B/c` of a custom resource: use the plural",
+            ),
+            (
+                "[{kind: customResource, group: a, resource: b, version: V/1}]",
+                "invalid version `V/1` of a custom resource: use one",
+            ),
             ("[{kind: customResource, group: a, resource: b, volume: spec, node: /n}]", "`volume: spec` is not a JSON"),
             (
                 "[{kind: customResource, group: a, resource: b, volume: /v, node: /n, healthy: {path: /s, values: []}}]",

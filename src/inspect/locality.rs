@@ -25,7 +25,7 @@ use crate::companion::Strategies;
 use crate::config::Config;
 use crate::engine::Mode;
 use crate::insight::Verdict;
-use crate::locality::{Circumstances, Gain, Layout, Locality, Mover, Node, Nodes, Service, Shares, WhyNot};
+use crate::locality::{Circumstances, EvictionCandidate, Gain, Layout, Locality, Node, Nodes, Service, Shares, WhyNot};
 
 pub(crate) use placement::{PlaceQuestion, PlacedNode, Placement, PodSource};
 pub(crate) use whereabouts::Whereabouts;
@@ -65,7 +65,7 @@ pub(crate) struct LocalityReport {
     /// The drivers whose volumes exist, each with the source of its layout, or the reason why there is none.
     pub(crate) sources: Vec<SourceRow>,
     /// The first pods that are not local.
-    pub(crate) far: Vec<FarPod>,
+    pub(crate) non_local: Vec<NonLocalPod>,
     /// The first pods of which a fact is missing.
     pub(crate) unknown: Vec<UnknownPod>,
     /// The number of pods that are counted and not kept.
@@ -93,7 +93,7 @@ pub(crate) struct PodPlace {
 
 /// A pod that is not local.
 #[derive(Clone, Debug)]
-pub(crate) struct FarPod {
+pub(crate) struct NonLocalPod {
     pub(crate) pod: PodPlace,
     pub(crate) locality: Locality,
     /// The nodes with a replica of each of its volumes.
@@ -161,29 +161,29 @@ impl LocalityReport {
 
     /// Counts the pods, and finds the reasons of those that are not local, for which all pods must be known.
     async fn add(&mut self, list: PodList<'_>, judge: &Judge<'_>, reader: &Reader, question: LocalityQuestion<'_>) {
-        let PodList { mut shares, far, unknown, more, nodes, asked: _ } = list;
-        // Without the pods of other namespaces, it is not known how full the nodes are.
+        let PodList { mut shares, non_local, unknown, more, nodes, asked: _ } = list;
+        // Without the pods of other namespaces, no node is considered full.
         let nodes = nodes.or_else(|| judge.nodes.cloned());
         let mut gain = nodes.clone().map(Gain::new);
-        let mut verdicts = verdicts_of(reader, &far, question).await.into_iter();
-        for judged in far {
+        let mut verdicts = verdicts_of(reader, &non_local, question).await.into_iter();
+        for judged in non_local {
             let verdict = if judged.is_wrong() { verdicts.next().flatten() } else { None };
-            let JudgedPod { place, locality, pod, expectation, demand, is_sent, has_controller } = judged;
+            let JudgedPod { place, locality, pod, expectation, demand, would_reach_colocate, has_controller } = judged;
             let circumstances = Circumstances {
                 drivers: &judge.auditor.rules.policy.drivers,
                 expectation: &expectation,
                 verdict,
-                is_sent,
+                would_reach_colocate,
                 demand: &demand,
                 nodes: nodes.as_ref(),
             };
             let why_not = circumstances.why_not(&pod);
-            let mover = Mover { pod: &pod, circumstances, has_controller };
-            let target = gain.as_mut().and_then(|gain| gain.add(mover));
+            let candidate = EvictionCandidate { pod: &pod, circumstances, has_controller };
+            let target = gain.as_mut().and_then(|gain| gain.add(candidate));
             shares.add(place.key(), &locality, why_not.first().map(WhyNot::as_str));
             let replicas = pod.common_nodes().into_iter().cloned().collect();
-            if self.far.len() < MAX_KEPT {
-                self.far.push(FarPod { pod: place, locality, replicas, why_not, target });
+            if self.non_local.len() < MAX_KEPT {
+                self.non_local.push(NonLocalPod { pod: place, locality, replicas, why_not, target });
             } else {
                 self.more += 1;
             }
@@ -196,8 +196,12 @@ impl LocalityReport {
 }
 
 /// Asks why the first pods with a wrong scheduler have it, a few at a time; `None` for a pod without an answer.
-async fn verdicts_of(reader: &Reader, far: &[JudgedPod<'_>], asked: LocalityQuestion<'_>) -> Vec<Option<Verdict>> {
-    let wrong: Vec<_> = far.iter().filter(|pod| pod.is_wrong()).take(MAX_EXPLAINED).collect();
+async fn verdicts_of(
+    reader: &Reader,
+    non_local: &[JudgedPod<'_>],
+    asked: LocalityQuestion<'_>,
+) -> Vec<Option<Verdict>> {
+    let wrong: Vec<_> = non_local.iter().filter(|pod| pod.is_wrong()).take(MAX_EXPLAINED).collect();
     let mut verdicts = Vec::with_capacity(wrong.len());
     for pods in wrong.chunks(EXPLAINED_AT_ONCE) {
         verdicts.extend(join_all(pods.iter().map(|pod| verdict_of(reader, &pod.place, asked))).await);

@@ -363,7 +363,7 @@ fn a_storage_system_that_does_not_answer_is_named() {
     let mut objects = cluster();
     objects.iter_mut().find(|(path, _)| *path == GATEWAY_VOLUMES).unwrap().1 = json!({"volumes": 1});
     let run = run_on(&objects, 404, "locality");
-    assert!(run.out.contains("is not that of an OpenStorage gateway: invalid type"), "{}", run.out);
+    assert!(run.out.contains("cannot decode the response of Service portworx-api: invalid type"), "{}", run.out);
 }
 
 #[test]

@@ -155,7 +155,12 @@ fn errors_say_what_is_missing() {
         (POD, 403, "mysql-0 -n db", "Pod db/mysql-0 cannot be read (grant the verb `get` on `pods`)"),
         (NODES, 403, "mysql-0 -n db", "nodes cannot be listed (grant the verb `list` on `nodes`)"),
         (FILTER, 404, "mysql-0 -n db", "there is no Service stork-service in portworx or kube-system"),
-        (PRIORITIZE, 403, "mysql-0 -n db", "no right to create services/proxy stork-service:8099 in portworx"),
+        (
+            PRIORITIZE,
+            403,
+            "mysql-0 -n db",
+            "missing permission to create services/proxy stork-service:8099 in portworx",
+        ),
         ("", 404, "-f other.yaml -n db", "no claim of the pod belongs to a configured driver"),
         ("", 404, "-f missing.yaml -n db", "the driver of claim `missing` is not known: check that the claim and its"),
         ("", 404, "-f mysql.yaml other.yaml", "more than one pod or workload (StatefulSet mysql, Pod a): name a file"),
@@ -171,5 +176,5 @@ fn errors_say_what_is_missing() {
     let mut wrong = cluster();
     wrong.iter_mut().find(|(path, _)| *path == PRIORITIZE).unwrap().1 = json!({"Host": "n1"});
     let run = run_on(&wrong, 404, "place mysql-0 -n db");
-    assert!(run.err.contains("the answer of extender stork-service to /prioritize cannot be decoded"), "{}", run.err);
+    assert!(run.err.contains("cannot decode the response of extender stork-service to /prioritize"), "{}", run.err);
 }

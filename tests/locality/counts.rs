@@ -95,7 +95,7 @@ fn has_the_sources(document: &Value) {
         row("local", "node affinity"),
         row("scored", "extender stork-service"),
     ];
-    let silent = "the driver has no adapter: set `locality` of the driver in the configuration";
+    let silent = "no source is configured for the driver: set `drivers[].locality` in the configuration";
     expected.push(json!({"driver": "silent", "source": null, "error": silent}));
     assert_eq!(document["sources"], json!(expected));
 }

@@ -50,7 +50,7 @@ fn places_now(cluster: &Cluster) -> Truth {
     places(&document(&cluster.run(COMMAND)))
 }
 
-/// Takes each right away, one by one.
+/// Revokes each permission, one by one.
 pub(crate) fn a_missing_right_increases_unknown_and_nothing_else(cluster: &Cluster) {
     use Driver::{Hwameistor, Linstor, Local, Longhorn, OpenEbs, Portworx, Scored, TopoLvm};
     let before = places_now(cluster);

@@ -1,4 +1,4 @@
-//! Whether pods run with their data, on a real control plane with stubs of the storage systems.
+//! Compares `colocate locality` with a seeded cluster, on a real control plane with stubs of the storage systems.
 //!
 //! The tests share one control plane of 40 nodes and 2,000 pods. Its schedulers are stopped, so that the seed decides where pods are.
 

@@ -1,4 +1,4 @@
-//! Exemptions: pods and volumes that are meant to be apart.
+//! Exemptions: pods that need not run on a node with their data, and volumes that do not count.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
 //! The adapter `extender`: Stork's own answers, as kube-scheduler asks for them.
 //!
 //! Source: `pkg/extender/extender.go` of `libopenstorage/stork`, and `k8s.io/kube-scheduler/extender/v1` for the types, which have
-//! no JSON tags. Go writes their names as they are, and reads them in any case.
+//! no JSON tags. Go encodes the field names unchanged, and decodes them case-insensitively.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,14 +29,14 @@ struct HostPriority {
     score: i64,
 }
 
-/// The nodes that an extender lets through: an `ExtenderFilterResult`.
+/// The nodes that pass the filter of an extender: an `ExtenderFilterResult`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FilterResult {
     /// The nodes that the pod may run on.
     pub passed: BTreeSet<Box<str>>,
-    /// The words about the others, as far as there are any.
+    /// The messages about rejected nodes, if the extender returned any.
     pub failed: BTreeMap<Box<str>, String>,
-    /// The words about all nodes, if the extender failed.
+    /// The error message, if the extender failed.
     pub error: Option<String>,
 }
 
@@ -116,12 +116,13 @@ impl NodeScores {
     /// Returns the nodes with a replica of each of the pod's volumes that Stork scores; `scored` is the number of these volumes, and
     /// `filter` has the nodes that pass.
     ///
-    /// Scores are sums over the volumes. Only the largest sum shows that a node has all of them; a smaller one may come from a
-    /// replica, or from several racks or zones. If no node has the largest sum, the volume may be one that Stork does not know. A
-    /// node keeps its score while its storage is offline, and is then refused; but it may be refused for another reason.
+    /// The score of a node is a sum over the volumes. Only the full sum proves a replica of each: a smaller one may come from some of
+    /// the volumes, or from replicas in the same rack or zone. If no node has the full sum, Stork may not know the volume. Stork still
+    /// scores a node whose storage is offline, but its filter rejects the node. The filter can also reject a node for another reason,
+    /// so a replica on a rejected node is unknown.
     ///
     /// # Errors
-    /// No node that passes has the score of a replica.
+    /// No node that passes has the full sum.
     pub fn replicas(&self, scored: u32, filter: &FilterResult) -> Result<Replicas, Gap> {
         let mut replicas = Replicas::default();
         for (node, _) in self.iter().filter(|(_, score)| *score >= REPLICA_SCORE * i64::from(scored.max(1))) {

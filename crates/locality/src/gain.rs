@@ -6,8 +6,8 @@ use super::why_not::Circumstances;
 
 /// The pods that evictions would make local, one after the other.
 ///
-/// Each pod takes its room on the first node, by name, that has all of its replicas and can run it, so that later pods do not count
-/// on the same room. What pods demand of each other (pod affinity, topology spread, disruption budgets) is not considered.
+/// Reserves the requests of each counted pod on the first node, by name, that has all of its replicas and can run it, so the same
+/// capacity is not used twice. Constraints between pods (pod affinity, topology spread, disruption budgets) are ignored.
 #[derive(Clone, Debug)]
 pub struct Gain {
     nodes: Nodes,
@@ -15,9 +15,9 @@ pub struct Gain {
     pub pods: u64,
 }
 
-/// A pod that is not local, and that may be moved.
+/// A pod that is not local and could be evicted.
 #[derive(Clone, Copy)]
-pub struct Mover<'a> {
+pub struct EvictionCandidate<'a> {
     /// The pod.
     pub pod: &'a PlacedPod<'a>,
     /// What is known about its scheduling.
@@ -33,8 +33,8 @@ impl Gain {
     }
 
     /// Returns the node on which a pod would be local if it were evicted now, and counts the pod; `None` if it would not be local.
-    pub fn add(&mut self, mover: Mover<'_>) -> Option<String> {
-        let Mover { pod, circumstances, has_controller } = mover;
+    pub fn add(&mut self, candidate: EvictionCandidate<'_>) -> Option<String> {
+        let EvictionCandidate { pod, circumstances, has_controller } = candidate;
         let recognized = pod.counted().any(|volume| volume.recognized);
         if !has_controller || !recognized || !circumstances.would_have_scheduler() {
             return None;
@@ -86,14 +86,14 @@ mod tests {
             drivers: &drivers,
             expectation: &expectation,
             verdict: None,
-            is_sent: false,
+            would_reach_colocate: false,
             demand: &demand,
             nodes: None,
         };
         let pod = pod([&on]);
         let mut gain = Gain::new(nodes());
         let targets: Vec<_> =
-            (0..4).map(|_| gain.add(Mover { pod: &pod, circumstances, has_controller: true })).collect();
+            (0..4).map(|_| gain.add(EvictionCandidate { pod: &pod, circumstances, has_controller: true })).collect();
         let targets: Vec<_> = targets.iter().map(|target| target.as_deref().unwrap_or("-")).collect();
         assert_eq!((targets, gain.pods), (vec!["n1", "n1", "n2", "-"], 3));
     }
@@ -101,14 +101,20 @@ mod tests {
     #[test]
     fn a_pod_gains_only_if_it_would_come_back_with_the_scheduler() {
         let (drivers, demand, on) = (Drivers::default(), demand(), replicas(&["n1"], None));
-        let is_sent = Cell::new(false);
+        let would_reach_colocate = Cell::new(false);
         let gains = |expectation: &Expectation, verdict: Option<Verdict>, has_controller: bool, recognized: bool| {
             let mut pod = pod([&on]);
             pod.volumes[0].recognized = recognized;
-            let is_sent = is_sent.get();
-            let circumstances =
-                Circumstances { drivers: &drivers, expectation, verdict, is_sent, demand: &demand, nodes: None };
-            Gain::new(nodes()).add(Mover { pod: &pod, circumstances, has_controller }).is_some()
+            let would_reach_colocate = would_reach_colocate.get();
+            let circumstances = Circumstances {
+                drivers: &drivers,
+                expectation,
+                verdict,
+                would_reach_colocate,
+                demand: &demand,
+                nodes: None,
+            };
+            Gain::new(nodes()).add(EvictionCandidate { pod: &pod, circumstances, has_controller }).is_some()
         };
         let right = expectation(Reason::AlreadySet, "stork", "stork");
         let wrong = expectation(Reason::Injected, "default-scheduler", "stork");
@@ -120,7 +126,7 @@ mod tests {
         assert!(!gains(&wrong, Some(Verdict::NotSent), true, true));
         assert!(!gains(&wrong, None, true, true), "the cause is not known");
         assert!(!gains(&group, None, true, true));
-        is_sent.set(true);
+        would_reach_colocate.set(true);
         assert!(gains(&wrong, None, true, true), "colocate would decide about it");
         assert!(!gains(&wrong, Some(Verdict::SetByAnother), true, true), "the cause is known");
         assert!(!gains(&group, None, true, true));

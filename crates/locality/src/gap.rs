@@ -8,17 +8,17 @@ use std::sync::Arc;
 pub enum Gap {
     /// The configuration of colocate, which names the drivers, could not be read.
     Configuration,
-    /// No adapter is configured for the driver.
-    NoAdapter,
-    /// A right is missing. The text names the verb and the resource.
-    NoRight(Arc<str>),
+    /// No source is configured for the driver.
+    NoSource,
+    /// A permission is missing. The text names the verb and the resource.
+    NoPermission(Arc<str>),
     /// The storage did not answer, or its answer cannot be used. The text says why.
     NoAnswer(Arc<str>),
     /// The storage is not in the cluster: neither its Service nor its custom resource. The text says which.
     Absent(Arc<str>),
     /// The claim does not exist, could not be read, or is not bound. The text says which.
     Claim(Arc<str>),
-    /// Only the extender of the scheduler knows it, and was not asked about the pod.
+    /// Only the scheduler's extender can locate the volume, and it was not called for this pod.
     NotAsked,
     /// The storage does not list the volume.
     NotListed,
@@ -38,8 +38,8 @@ impl Gap {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Configuration => "configuration-not-known",
-            Self::NoAdapter => "no-adapter",
-            Self::NoRight(_) => "no-right",
+            Self::NoSource => "no-source",
+            Self::NoPermission(_) => "no-permission",
             Self::NoAnswer(_) | Self::Absent(_) => "no-answer",
             Self::Claim(_) => "claim-not-known",
             Self::NotAsked => "not-asked",
@@ -56,10 +56,12 @@ impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Configuration => "the configuration of colocate could not be read: name a file with --config",
-            Self::NoAdapter => "the driver has no adapter: set `locality` of the driver in the configuration",
-            Self::NoRight(right) => return write!(f, "no right to {right}"),
+            Self::NoSource => "no source is configured for the driver: set `drivers[].locality` in the configuration",
+            Self::NoPermission(access) => return write!(f, "missing permission to {access}"),
             Self::NoAnswer(why) | Self::Absent(why) | Self::Claim(why) => why,
-            Self::NotAsked => "only the extender knows the volume, and it was not asked about the pod",
+            Self::NotAsked => {
+                "only the extender can locate the volume, and it was not called for this pod: use `colocate place`"
+            }
             Self::NotListed => "the storage does not list the volume",
             Self::NodeNotNamed => "the storage does not name the Kubernetes node of a replica",
             Self::Class => {

@@ -104,8 +104,8 @@ mod tests {
         layout.add_unnamed("v");
         assert_eq!(layout.find("v").unwrap().gap, Some(Gap::NodeNotNamed));
         assert_eq!(layout.find("w"), Err(Gap::NotListed));
-        let mut layout = Layout::unknown(Gap::NoAdapter);
+        let mut layout = Layout::unknown(Gap::NoSource);
         layout.add("v", "a", HEALTHY);
-        assert_eq!((layout.find("v"), layout.gap()), (Err(Gap::NoAdapter), Some(&Gap::NoAdapter)));
+        assert_eq!((layout.find("v"), layout.gap()), (Err(Gap::NoSource), Some(&Gap::NoSource)));
     }
 }

@@ -105,7 +105,8 @@ impl Node {
 }
 
 impl Nodes {
-    /// Creates an empty collection. Unless the requests of all pods in the cluster are added, no node is known to be full.
+    /// Creates an empty collection. `knows_requests` is true if the requests of all pods in the cluster will be added; otherwise no
+    /// node is considered full.
     pub fn new(knows_requests: bool) -> Self {
         Self { nodes: HashMap::new(), knows_requests }
     }
@@ -171,7 +172,7 @@ impl fmt::Display for Unavailable {
             Self::Absent => f.write_str("does not exist"),
             Self::Cordoned => f.write_str("is cordoned"),
             Self::Tainted(taint) => write!(f, "has the taint {taint}"),
-            Self::Full(resource) => write!(f, "has too little {resource} left"),
+            Self::Full(resource) => write!(f, "has insufficient {resource}"),
         }
     }
 }
@@ -224,14 +225,14 @@ mod tests {
         let mut nodes = nodes(&json!({}), &allocatable);
         nodes.reserve("n", &pod("1500m"));
         assert_eq!(why(&nodes, &pod("500m")), None);
-        assert_eq!(why(&nodes, &pod("501m")).as_deref(), Some("has too little cpu left"));
+        assert_eq!(why(&nodes, &pod("501m")).as_deref(), Some("has insufficient cpu"));
         nodes.release("n", &pod("1500m"));
         assert_eq!(why(&nodes, &pod("2")), None);
         for _ in 0..3 {
             nodes.reserve("n", &pod("0"));
         }
-        assert_eq!(why(&nodes, &pod("0")).as_deref(), Some("has too little pods left"));
-        // The pods of other namespaces could not be read, so a node that looks full may still be the one that is.
+        assert_eq!(why(&nodes, &pod("0")).as_deref(), Some("has insufficient pods"));
+        // Without the pods of other namespaces, no node is considered full.
         nodes.knows_requests = false;
         assert_eq!(why(&nodes, &pod("9")), None);
     }

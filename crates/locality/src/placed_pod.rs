@@ -70,8 +70,8 @@ impl<'a> PlacedPod<'a> {
         self.volumes.iter().filter(|volume| volume.exemption == Ok(None))
     }
 
-    /// The number of the pod's volumes that the extender of a driver scores by their replicas; `None` if its scores do not show where
-    /// the data of each is: a volume that is not recognized has no score, and a shared one has it where it has no replica.
+    /// Returns how many of the pod's volumes the extender of a driver scores by replica; `None` if its scores cannot be mapped to
+    /// replicas. Stork does not score volumes that it does not recognize, and it scores shared volumes on nodes without a replica.
     pub fn scored(&self, driver: &str) -> Option<u32> {
         let mut scored = 0;
         for volume in self.volumes.iter().filter(|volume| *volume.driver == *driver) {
@@ -154,7 +154,7 @@ mod tests {
         ] {
             assert_eq!(pod(&volumes).locality(), expected, "{volumes:?}");
         }
-        let opted_out = PlacedPod { exemption: Some(Exemption::OptedOut), ..pod(&[(Ok(None), Err(Gap::NoAdapter))]) };
+        let opted_out = PlacedPod { exemption: Some(Exemption::OptedOut), ..pod(&[(Ok(None), Err(Gap::NoSource))]) };
         assert_eq!(opted_out.locality(), Some(Locality::MeantToBeRemote(Exemption::OptedOut)));
     }
 

@@ -25,7 +25,7 @@ pub struct Replica {
 }
 
 impl Replicas {
-    /// Adds a replica. If the node has several, as while one is rebuilt, the healthy one counts, and of equal ones the oldest.
+    /// Adds a replica. If a node has several, for example during a rebuild, a healthy one wins, and then the oldest.
     pub fn add(&mut self, node: Arc<str>, replica: Replica) {
         let rank = |replica: &Replica| (!replica.healthy, replica.created);
         let entry = self.nodes.entry(node).or_insert(replica);

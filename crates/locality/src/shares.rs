@@ -89,8 +89,7 @@ impl Shares {
 }
 
 impl Counts {
-    /// The share of pods that are local, in percent of those that should be and of which it is known; `None` if there are no such
-    /// pods.
+    /// Returns the percentage of local pods among those that are local, partly local or remote; `None` if there are none.
     #[allow(clippy::cast_precision_loss, reason = "a cluster has fewer than 2^52 pods")]
     pub fn percent_local(&self) -> Option<f64> {
         let known = self.local + self.partly + self.remote;
@@ -139,7 +138,7 @@ mod tests {
         shares.add(key("db", "mysql", "portworx", "n2"), &Locality::Remote, Some("wrong-scheduler"));
         shares.add(key("db", "etcd", "linstor", "n2"), &Locality::Partly, Some("no-common-node"));
         shares.add(key("web", "nfs", "portworx", "n2"), &Locality::MeantToBeRemote(Exemption::SharedService), None);
-        shares.add(key("web", "x", "other", "n3"), &Locality::Unknown(Gap::NoAdapter), None);
+        shares.add(key("web", "x", "other", "n3"), &Locality::Unknown(Gap::NoSource), None);
 
         let counts = |local, partly, remote, meant_to_be_remote, unknown| Counts {
             local,
@@ -158,7 +157,7 @@ mod tests {
         let names: Vec<_> = shares.workloads.keys().map(|key| &*key.name).collect();
         assert_eq!(names, ["etcd", "mysql", "nfs", "x"]);
         let reasons: Vec<_> = shares.reasons.into_iter().collect();
-        assert_eq!(reasons, [("no-adapter", 1), ("no-common-node", 1), ("wrong-scheduler", 1)]);
+        assert_eq!(reasons, [("no-common-node", 1), ("no-source", 1), ("wrong-scheduler", 1)]);
     }
 
     #[test]

@@ -20,8 +20,8 @@ pub struct Circumstances<'a> {
     pub expectation: &'a Expectation,
     /// Why it has another one; `None` if this was not asked.
     pub verdict: Option<Verdict>,
-    /// Whether API servers would send a new pod in its place to a colocate that changes pods.
-    pub is_sent: bool,
+    /// Whether a replacement pod would be sent to colocate, with a webhook registered and mode `inject`.
+    pub would_reach_colocate: bool,
     /// What the pod demands of a node.
     pub demand: &'a PodDemand,
     /// The nodes; `None` if they could not be read.
@@ -52,13 +52,13 @@ pub enum WhyNot {
         /// The cause.
         verdict: Option<Verdict>,
     },
-    /// The pod has a scheduler that does not know where the data is, and should have it.
+    /// The pod has a scheduler that does not know where the data is, and colocate would not replace that scheduler.
     OtherScheduler(Arc<str>, Reason),
     /// The driver's scheduler does not recognize a claim.
     ClaimNotRecognized(String),
-    /// The pod selects nodes, none of which has the replicas.
+    /// The node selector or node affinity of the pod excludes every node with the replicas.
     NodesExcluded,
-    /// The replicas are younger than the pod: they have moved, or were added later.
+    /// The replicas were created after the pod: they have moved, or were added later.
     ReplicaYounger(Timestamp),
     /// The nodes with the replicas cannot run the pod now.
     NodesUnavailable(Vec<(Arc<str>, Unavailable)>),
@@ -67,10 +67,9 @@ pub enum WhyNot {
 }
 
 impl Circumstances<'_> {
-    /// Returns the reasons why a pod is not local, the decisive one first: a reason that would remain if all later ones were
-    /// resolved comes before them.
+    /// Returns the reasons why a pod is not local, the decisive one first: each reason remains even if all later ones are resolved.
     ///
-    /// The reasons are those of now. A node that has room now may have been full when the pod was placed.
+    /// They describe the cluster as it is now. A node that has room now may have been full when the pod was placed.
     pub fn why_not(&self, pod: &PlacedPod<'_>) -> Vec<WhyNot> {
         let common = pod.common_nodes();
         let mut reasons = Vec::new();
@@ -105,7 +104,8 @@ impl Circumstances<'_> {
     /// Returns true if the pod has, or would have if it were created again, the scheduler of a driver.
     pub(crate) fn would_have_scheduler(&self) -> bool {
         let Expectation { scheduler, actual, .. } = self.expectation;
-        let is_fixed = scheduler == actual || self.verdict.map_or(self.is_sent, Verdict::is_fixed_by_recreation);
+        let is_fixed =
+            scheduler == actual || self.verdict.map_or(self.would_reach_colocate, Verdict::is_fixed_by_recreation);
         is_fixed && self.drivers.has_scheduler(scheduler)
     }
 
@@ -226,8 +226,10 @@ impl fmt::Display for WhyNot {
                 )
             }
             Self::ClaimNotRecognized(volume) => write!(f, "the driver's scheduler does not recognize {volume}"),
-            Self::NodesExcluded => f.write_str("it selects nodes, and none of them has its replicas"),
-            Self::ReplicaYounger(time) => write!(f, "the replicas are younger than the pod: {time}"),
+            Self::NodesExcluded => {
+                f.write_str("its node selector or node affinity excludes every node with its replicas")
+            }
+            Self::ReplicaYounger(time) => write!(f, "the replicas were created after the pod, at {time} or later"),
             Self::NodesUnavailable(nodes) => {
                 for (index, (node, why)) in nodes.iter().enumerate() {
                     write!(f, "{}{node} {why}", if index == 0 { "" } else { ", " })?;
@@ -303,7 +305,7 @@ pub(crate) mod tests {
                 drivers: &drivers,
                 expectation: &expectation,
                 verdict,
-                is_sent: false,
+                would_reach_colocate: false,
                 demand: &demand,
                 nodes: Some(&nodes),
             };
@@ -331,7 +333,7 @@ pub(crate) mod tests {
                 drivers: &drivers,
                 expectation: &expectation,
                 verdict: None,
-                is_sent: false,
+                would_reach_colocate: false,
                 demand,
                 nodes,
             };
@@ -364,7 +366,7 @@ pub(crate) mod tests {
             drivers: &drivers,
             expectation: &expectation,
             verdict: None,
-            is_sent: false,
+            would_reach_colocate: false,
             demand: &demand,
             nodes: None,
         };

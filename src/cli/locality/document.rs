@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Outcome;
-use crate::inspect::{FarPod, PodPlace, SourceRow, UnknownPod};
+use crate::inspect::{NonLocalPod, PodPlace, SourceRow, UnknownPod};
 use crate::locality::{Counts, Locality, WhyNot};
 
 /// Makes the document.
@@ -31,7 +31,7 @@ pub(super) fn document(outcome: &Outcome<'_>) -> Value {
         "pods": total,
         "gain": report.gain,
         "shares": groups,
-        "notLocal": report.far.iter().map(far).collect::<Vec<_>>(),
+        "notLocal": report.non_local.iter().map(non_local).collect::<Vec<_>>(),
         "unknown": report.unknown.iter().map(unknown).collect::<Vec<_>>(),
         "more": report.more,
         "seen": seen.iter().map(|resource| json!({"resource": resource})).collect::<Vec<_>>(),
@@ -69,7 +69,7 @@ fn place(PodPlace { namespace, name, workload: (kind, owner), driver, node }: &P
     })
 }
 
-fn far(FarPod { pod, locality, replicas, why_not, target }: &FarPod) -> Value {
+fn non_local(NonLocalPod { pod, locality, replicas, why_not, target }: &NonLocalPod) -> Value {
     let mut entry = place(pod);
     let reason = |why: &WhyNot| {
         let advice = Some(why.advice()).filter(|advice| !advice.is_empty());

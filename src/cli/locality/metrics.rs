@@ -28,11 +28,7 @@ pub(super) fn metrics(outcome: &Outcome<'_>) -> String {
         let help = "Running pods with claims of a driver, by whether they run on a node with their data.";
         family("colocate_locality_pods", help, &samples);
         let reasons: Vec<_> = shares.reasons.iter().map(|(word, pods)| (label("reason", word), *pods)).collect();
-        family(
-            "colocate_locality_reasons",
-            "Pods that are not local, or of which it is not known, by the reason.",
-            &reasons,
-        );
+        family("colocate_locality_reasons", "Pods that are unknown or not local, by reason.", &reasons);
     }
     if let Some(gain) = report.gain {
         let help = "Pods that would be local if they were evicted now.";

@@ -6,7 +6,7 @@ use super::Outcome;
 use crate::cli::audit::{floor_to_tenth, table};
 use crate::cli::paint::{Paint, TextStyle, bounded};
 use crate::engine::printable;
-use crate::inspect::{FarPod, LocalityReport, PodPlace, SourceRow, UnknownPod};
+use crate::inspect::{LocalityReport, NonLocalPod, PodPlace, SourceRow, UnknownPod};
 use crate::locality::{Counts, WhyNot};
 
 /// The number of rows of a table, unless it is wide.
@@ -26,7 +26,7 @@ impl Tables {
         let Outcome { report, not_seen, .. } = outcome;
         let mut text = self.summary(report);
         text += &self.groups(outcome);
-        text += &self.far(report);
+        text += &self.non_local(report);
         text += &self.unknown(report);
         if report.more > 0 {
             let _ = writeln!(text, "\n{} more pods are counted and not listed", report.more);
@@ -94,8 +94,8 @@ impl Tables {
     }
 
     /// Renders the pods that are not local.
-    fn far(self, report: &LocalityReport) -> String {
-        if report.far.is_empty() {
+    fn non_local(self, report: &LocalityReport) -> String {
+        if report.non_local.is_empty() {
             return String::new();
         }
         let mut text = self.title("pods that do not run with their data");
@@ -103,22 +103,24 @@ impl Tables {
         if self.wide {
             header.extend(["WHAT TO DO", "WOULD RUN ON"]);
         }
-        let rows = report.far.iter().take(self.rows()).map(|FarPod { pod, locality, replicas, why_not, target }| {
-            let PodPlace { namespace, name, node, .. } = pod;
-            let replicas = if replicas.is_empty() { "-".to_owned() } else { replicas.join(", ") };
-            let why: Vec<_> = why_not.iter().map(ToString::to_string).collect();
-            // One reason decides, and wide has room for the others.
-            let why = if self.wide { why.join("; ") } else { why.first().cloned().unwrap_or_default() };
-            let mut cells = vec![printable(namespace), printable(name), printable(node), locality.to_string()];
-            cells.extend([printable(&replicas), printable(&why)]);
-            if self.wide {
-                let advice = why_not.first().map_or("", WhyNot::advice);
-                cells.extend([advice.to_owned(), printable(target.as_deref().unwrap_or("-"))]);
-            }
-            cells
-        });
+        let rows = report.non_local.iter().take(self.rows()).map(
+            |NonLocalPod { pod, locality, replicas, why_not, target }| {
+                let PodPlace { namespace, name, node, .. } = pod;
+                let replicas = if replicas.is_empty() { "-".to_owned() } else { replicas.join(", ") };
+                let why: Vec<_> = why_not.iter().map(ToString::to_string).collect();
+                // One reason decides, and wide has room for the others.
+                let why = if self.wide { why.join("; ") } else { why.first().cloned().unwrap_or_default() };
+                let mut cells = vec![printable(namespace), printable(name), printable(node), locality.to_string()];
+                cells.extend([printable(&replicas), printable(&why)]);
+                if self.wide {
+                    let advice = why_not.first().map_or("", WhyNot::advice);
+                    cells.extend([advice.to_owned(), printable(target.as_deref().unwrap_or("-"))]);
+                }
+                cells
+            },
+        );
         text += &table(&header, rows, 0..0);
-        text += &self.more(report.far.len());
+        text += &self.more(report.non_local.len());
         text
     }
 
@@ -127,7 +129,7 @@ impl Tables {
         if report.unknown.is_empty() {
             return String::new();
         }
-        let mut text = self.title("pods of which it is not known");
+        let mut text = self.title("unknown pods");
         let rows = report.unknown.iter().take(self.rows()).map(|UnknownPod { pod, why, .. }| {
             let PodPlace { namespace, name, driver, node, .. } = pod;
             [namespace, name, &**driver, node, why].map(printable).to_vec()
@@ -164,7 +166,7 @@ fn sentence(counts: &Counts) -> String {
     let known = local + partly + remote;
     let mut text = match counts.percent_local() {
         Some(share) => format!("{} % run with their data: {local} of {known}", floor_to_tenth(share)),
-        None => "it is not known of any whether it runs with its data".to_owned(),
+        None => "no pod is known to run with its data or without it".to_owned(),
     };
     if counts.all() == 0 {
         return "none has a claim of a driver".to_owned();

@@ -19,12 +19,14 @@ impl Screen {
         let mut text = self.line("pod", TextStyle::Plain, &format!("{namespace}/{pod}"));
         text += &self.line("asked", TextStyle::Plain, &format!("extender {extender} of driver {driver}"));
         if **scheduler != **named {
-            let note = format!("the pod names {named}, which does not ask this extender: {scheduler} does");
+            let note = format!(
+                "the pod's schedulerName is {named}, which does not call this extender: set it to {scheduler}, or let colocate set it"
+            );
             text += &self.line("scheduler", TextStyle::Yellow, &note);
         }
         let passing = nodes.iter().filter(|node| node.passes).count();
         text += &match refusal {
-            Some(words) => self.line("refused", TextStyle::Red, words),
+            Some(message) => self.line("refused", TextStyle::Red, message),
             None => self.line("nodes", TextStyle::Plain, &format!("{passing} of {} pass", nodes.len())),
         };
         let rows = nodes.iter().map(|PlacedNode { node, passes, why, score, data }| {
@@ -34,7 +36,7 @@ impl Screen {
             vec![printable(node), passes.to_owned(), score, data.to_owned(), printable(why.as_deref().unwrap_or(""))]
         });
         text += "\n";
-        text += &table(&["NODE", "PASSES", "SCORE", "WOULD BE", "IN THE WORDS OF THE EXTENDER"], rows, 2..3);
+        text += &table(&["NODE", "PASSES", "SCORE", "LOCALITY", "MESSAGE"], rows, 2..3);
         if !outcome.not_seen.is_empty() {
             let _ = writeln!(text, "\n{}", self.0.text(TextStyle::Bold, "NOT SEEN"));
             for one in outcome.not_seen {

@@ -1,4 +1,4 @@
-//! Pods whose data only the extender of a scheduler knows, which is asked about one pod at a time.
+//! Pods whose data only the extender of a scheduler can locate. It is called for one pod at a time.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(super) struct AskedPod<'a> {
 pub(super) type AnswersByDriver = HashMap<Arc<str>, Result<Replicas, Gap>>;
 
 impl<'a> AskedPod<'a> {
-    /// The drivers whose extenders have to be asked, if this makes everything about the pod's data known.
+    /// Returns the drivers whose extenders can fill the gaps of a pod; `None` if the pod would stay unknown, or has no gap.
     pub(super) fn drivers(pod: &JudgedPod<'a>, layouts: &Layouts) -> Option<Vec<Arc<str>>> {
         let mut drivers = Vec::new();
         for volume in pod.pod.counted().filter(|volume| volume.replicas.is_err()) {
@@ -61,13 +61,13 @@ pub(super) async fn ask(
             let Some(service) = layouts.extender(&driver) else { continue };
             let answer = match (failed.get(&driver), &nodes) {
                 (Some(gap), _) => Err(gap.clone()),
-                (None, None) => Err(Gap::NoRight("list nodes".into())),
+                (None, None) => Err(Gap::NoPermission("list nodes".into())),
                 (None, Some(nodes)) => {
                     let Ok(live) = serde_json::from_str::<Value>(json) else { continue };
                     let hides = format!("where the volumes of driver {driver} have their data");
                     match nodes.ask(access, service, &before_placement(&live), &hides).await? {
                         Ok(answers) => match (pod.pod.scored(&driver), answers.refusal) {
-                            (_, Some(words)) => Err(refused(service, &words)),
+                            (_, Some(message)) => Err(refused(service, &message)),
                             (Some(scored), None) => answers.scores.replicas(scored, &answers.filter),
                             (None, None) => Err(Gap::Scores),
                         },
@@ -91,8 +91,8 @@ pub(super) fn answered(answers: &[AnswersByDriver]) -> BTreeSet<Arc<str>> {
     all.filter(|(_, answer)| matches!(answer, Ok(_) | Err(Gap::Scores))).map(|(driver, _)| driver.clone()).collect()
 }
 
-fn refused(service: &Service, words: &str) -> Gap {
-    Gap::NoAnswer(format!("extender {} refuses the pod: {words}", service.name).into())
+fn refused(service: &Service, message: &str) -> Gap {
+    Gap::NoAnswer(format!("extender {} refuses the pod: {message}", service.name).into())
 }
 
 impl<'a> PodList<'a> {

@@ -95,7 +95,7 @@ impl BoundVolumes {
     /// # Errors
     /// The reason why it is not known.
     pub(super) fn find(&self, namespace: &str, claim: &str) -> Result<&Volume, Gap> {
-        let volumes = self.volumes.as_ref().ok_or_else(|| Gap::NoRight("list persistentvolumes".into()))?;
+        let volumes = self.volumes.as_ref().ok_or_else(|| Gap::NoPermission("list persistentvolumes".into()))?;
         let volume = volumes.get(namespace).and_then(|all| all.get(claim));
         volume.ok_or_else(|| Gap::Claim(format!("claim `{claim}` is not bound to a volume").into()))
     }

@@ -13,12 +13,12 @@ use crate::locality::{FilterResult, Gap, Node, NodeScores, Service, extender_req
 /// The answers about a pod.
 pub(super) struct ExtenderAnswers {
     pub(super) filter: FilterResult,
-    /// The words with which the extender refuses all nodes.
+    /// The message with which the extender rejects all nodes.
     pub(super) refusal: Option<String>,
     pub(super) scores: NodeScores,
 }
 
-/// The nodes, as the extender is asked about them and as colocate reads them.
+/// The nodes, as sent to the extender and as colocate reads them.
 #[derive(Default)]
 pub(super) struct CandidateNodes {
     objects: Vec<Value>,
@@ -31,7 +31,7 @@ impl CandidateNodes {
     /// # Errors
     /// If the API server does not answer.
     pub(super) async fn read(access: &mut Access) -> Result<Option<Self>, ApiError> {
-        let hides = "the nodes that the extender is asked about";
+        let hides = "the nodes to send to the extender";
         let listed = access.list(kinds::NODES, None, hides, |list: &mut Self, item| {
             list.nodes.push(Node::parse(item)?);
             list.objects.push(as_candidate(serde_json::from_str(item)?));
@@ -61,7 +61,7 @@ impl CandidateNodes {
                 }
                 Err(error) => return Ok(Err(unusable(access, service, "/filter", &error, hides))),
             },
-            Answer::Refused(words) => (FilterResult::default(), Some(words)),
+            Answer::Refused(message) => (FilterResult::default(), Some(message)),
             Answer::None(gap) => return Ok(Err(gap)),
         };
         let scores = match call("/prioritize").ask(access).await? {
@@ -78,7 +78,10 @@ impl CandidateNodes {
 
 /// Records an answer that cannot be used.
 fn unusable(access: &mut Access, service: &Service, path: &str, error: &serde_json::Error, hides: &str) -> Gap {
-    let why = format!("the answer of extender {} to {path} cannot be decoded: {error}", service.name);
+    let why = format!(
+        "cannot decode the response of extender {} to {path}: {error}; check that it is a scheduler extender",
+        service.name
+    );
     access.unreadable(SERVICE_PROXY, None, &why, hides);
     Gap::NoAnswer(why.into())
 }

@@ -38,7 +38,7 @@ pub(super) async fn read(
     let (mut layouts, mut extenders) = (HashMap::new(), HashMap::new());
     for (driver, adapters) in rules.locality.iter().filter(|(driver, _)| volumes.drivers.contains(driver)) {
         let hides = format!("where the volumes of driver {driver} have their data");
-        let mut found = (Layout::unknown(Gap::NoAdapter), None);
+        let mut found = (Layout::unknown(Gap::NoSource), None);
         for adapter in adapters {
             let layout = match adapter {
                 Adapter::OpenStorage { service, token } => {
@@ -47,7 +47,7 @@ pub(super) async fn read(
                 Adapter::CustomResource(resource) => custom_resource(access, resource, &hides, progress).await?,
                 Adapter::NodeAffinity => match nodes {
                     Some(nodes) => Ok(layout_of_affinity(volumes.iter(), nodes)),
-                    None => Err(Gap::NoRight("list nodes".into())),
+                    None => Err(Gap::NoPermission("list nodes".into())),
                 },
                 Adapter::Extender(service) => {
                     extenders.entry(driver.clone()).or_insert_with(|| service.clone());
@@ -59,13 +59,13 @@ pub(super) async fn read(
                     found = (layout, Some(adapter.to_string()));
                     break;
                 }
-                Err(gap) if found.0.gap() == Some(&Gap::NoAdapter) => found.0 = Layout::unknown(gap),
+                Err(gap) if found.0.gap() == Some(&Gap::NoSource) => found.0 = Layout::unknown(gap),
                 Err(_) => {}
             }
         }
         if found.1.is_some() {
             extenders.remove(driver);
-        } else if found.0.gap() == Some(&Gap::NoAdapter) && extenders.contains_key(driver) {
+        } else if found.0.gap() == Some(&Gap::NoSource) && extenders.contains_key(driver) {
             found.0 = Layout::unknown(Gap::NotAsked);
         }
         layouts.insert(driver.clone(), found);
@@ -77,10 +77,14 @@ impl Layouts {
     /// Finds the layout of a driver.
     ///
     /// # Errors
-    /// The driver has no volume that a claim is bound to, so its storage was not asked.
+    /// The driver has no volume that a claim is bound to, so its storage system was not queried.
     pub(super) fn find(&self, driver: &str) -> Result<&Layout, Gap> {
         let layout = self.layouts.get(driver).map(|(layout, _)| layout);
-        layout.ok_or_else(|| Gap::NoAnswer("the storage was not asked, because no PersistentVolume is known".into()))
+        layout.ok_or_else(|| {
+            Gap::NoAnswer(
+                "the storage system was not queried: no bound PersistentVolume of the driver was found".into(),
+            )
+        })
     }
 
     /// The reason why the layout of a driver is not known, if it is not.
@@ -135,7 +139,10 @@ async fn open_storage(
     let layout = StorageNodes::parse(&String::from_utf8_lossy(&nodes))
         .and_then(|nodes| nodes.layout(&String::from_utf8_lossy(&volumes)));
     Ok(layout.map_err(|error| {
-        let why = format!("the answer of Service {} is not that of an OpenStorage gateway: {error}", service.name);
+        let why = format!(
+            "cannot decode the response of Service {}: {error}; check that it is an OpenStorage gateway",
+            service.name
+        );
         access.unreadable(kinds::SERVICE_PROXY, None, &why, hides);
         Gap::NoAnswer(why.into())
     }))
@@ -148,7 +155,7 @@ async fn read_token(
     hides: &str,
 ) -> Result<Result<HeaderValue, Gap>, ApiError> {
     let why = match access.get(kinds::SECRETS, Some(namespace), name, hides).await? {
-        Found::NotSeen => return Ok(Err(Gap::NoRight(format!("get secrets {name} in {namespace}").into()))),
+        Found::NotSeen => return Ok(Err(Gap::NoPermission(format!("get secrets {name} in {namespace}").into()))),
         Found::Absent => format!("there is no Secret {namespace}/{name} with the token"),
         Found::Object(json) => match token_of(&json, key) {
             Some(token) => return Ok(Ok(token)),
@@ -198,7 +205,7 @@ async fn custom_resource(
             access.unreadable(kind, None, not_served(), hides);
             Err(Gap::Absent(not_served().into()))
         }
-        Listing::NotSeen => Err(Gap::NoRight(format!("list {resource}").into())),
+        Listing::NotSeen => Err(Gap::NoPermission(format!("list {resource}").into())),
     })
 }
 

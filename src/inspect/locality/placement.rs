@@ -44,12 +44,12 @@ pub(crate) struct Placement {
     pub(crate) namespace: String,
     pub(crate) pod: String,
     pub(crate) driver: Arc<str>,
-    /// The scheduler that asks this extender.
+    /// The scheduler that calls this extender.
     pub(crate) scheduler: Arc<str>,
     /// The scheduler that the pod names.
     pub(crate) named: String,
     pub(crate) extender: String,
-    /// The words with which the extender refuses all nodes.
+    /// The message with which the extender rejects all nodes.
     pub(crate) refusal: Option<String>,
     /// The nodes: those that pass first, in the order of their scores.
     pub(crate) nodes: Vec<PlacedNode>,
@@ -60,7 +60,7 @@ pub(crate) struct Placement {
 pub(crate) struct PlacedNode {
     pub(crate) node: String,
     pub(crate) passes: bool,
-    /// The words of the extender about a node that does not pass, if it has any.
+    /// The extender's message about a node that does not pass, if it returned one.
     pub(crate) why: Option<String>,
     /// The score; `None` if the extender gives none.
     pub(crate) score: Option<i64>,
@@ -116,7 +116,7 @@ impl Placement {
         let hides = format!("the answers of the extender of driver {}", driver.name);
         let answers = listed.ask(access, &extender, &object, &hides).await?;
         let ExtenderAnswers { filter, refusal, scores } =
-            answers.map_err(|gap| anyhow!("the extender cannot be asked: {gap}"))?;
+            answers.map_err(|gap| anyhow!("cannot call the extender: {gap}"))?;
         let names: BTreeSet<String> = nodes.iter().map(|node| node.name.to_string()).collect();
         let mut placed: Vec<_> = names
             .into_iter()
@@ -226,7 +226,7 @@ fn no_driver(auditor: &Auditor<'_>, claims: &[ClaimRef<'_>], namespace: &str) ->
         Some(claim) => {
             anyhow!("the driver of {claim} is not known: check that the claim and its class exist and may be read")
         }
-        None => anyhow!("no claim of the pod belongs to a configured driver, so no extender is asked about it"),
+        None => anyhow!("no claim of the pod belongs to a configured driver, so no extender is called for it"),
     }
 }
 

@@ -18,10 +18,10 @@ const MAX_JUDGED: usize = 10_000;
 /// The pods of a cluster.
 #[derive(Default)]
 pub(super) struct PodList<'a> {
-    /// All pods except those in `far` and `asked`.
+    /// All pods except those in `non_local` and `asked`.
     pub(super) shares: Shares,
     /// The pods that are not local.
-    pub(super) far: Vec<JudgedPod<'a>>,
+    pub(super) non_local: Vec<JudgedPod<'a>>,
     /// The pods about which an extender is to be asked. They are not counted yet.
     pub(super) asked: Vec<AskedPod<'a>>,
     pub(super) unknown: Vec<UnknownPod>,
@@ -38,7 +38,7 @@ pub(super) struct JudgedPod<'a> {
     pub(super) pod: PlacedPod<'a>,
     pub(super) expectation: Expectation,
     pub(super) demand: PodDemand,
-    pub(super) is_sent: bool,
+    pub(super) would_reach_colocate: bool,
     pub(super) has_controller: bool,
 }
 
@@ -100,8 +100,9 @@ impl<'a> Judge<'a> {
             node: node.into(),
         };
         let needs_answer = self.is_active && (may_ask || locality.is_failure());
-        let is_sent = needs_answer && matches!(self.auditor.sent(namespace, metadata.labels.as_ref()), Answer::Yes);
-        let pod = JudgedPod { place, locality, pod: placed, expectation, demand, is_sent, has_controller };
+        let would_reach_colocate =
+            needs_answer && matches!(self.auditor.sent(namespace, metadata.labels.as_ref()), Answer::Yes);
+        let pod = JudgedPod { place, locality, pod: placed, expectation, demand, would_reach_colocate, has_controller };
         if may_ask && AskedPod::drivers(&pod, self.layouts).is_some() {
             list.asked.push(AskedPod { pod, json: item.into() });
         } else {
@@ -116,7 +117,7 @@ impl<'a> Judge<'a> {
             Some(Gap::Configuration)
         } else if opted_out.is_none() && !matches!(locality, Locality::MeantToBeRemote(_)) {
             // Its Namespace may opt out, and then it may be anywhere.
-            Some(Gap::NoRight("read namespaces".into()))
+            Some(Gap::NoPermission("read namespaces".into()))
         } else {
             None
         }
@@ -187,7 +188,7 @@ impl<'a> Judge<'a> {
             (visibility.volumes, "list persistentvolumes"),
         ];
         match hidden.iter().find(|(absence, _)| *absence == Absence::Hidden) {
-            Some((_, right)) => Gap::NoRight((*right).into()),
+            Some((_, right)) => Gap::NoPermission((*right).into()),
             None => Gap::Claim(format!("the driver of {label} is not known: {}", unknown_text(why)).into()),
         }
     }
@@ -205,8 +206,8 @@ fn unknown_text(why: &Unknown) -> Arc<str> {
 impl<'a> PodList<'a> {
     /// Counts a pod, unless it is not local and its reasons are to be found first.
     pub(super) fn count(&mut self, judged: JudgedPod<'a>) {
-        if judged.locality.is_failure() && self.far.len() < MAX_JUDGED {
-            self.far.push(judged);
+        if judged.locality.is_failure() && self.non_local.len() < MAX_JUDGED {
+            self.non_local.push(judged);
             return;
         }
         let JudgedPod { place, locality, .. } = judged;

@@ -104,7 +104,7 @@ impl ServiceCall<'_> {
         }
         if let Some(namespace) = denied {
             access.denied(verb, SERVICE_PROXY, Some(namespace), hides);
-            return Ok(Answer::None(Gap::NoRight(format!("{verb} services/proxy {name} in {namespace}").into())));
+            return Ok(Answer::None(Gap::NoPermission(format!("{verb} services/proxy {name} in {namespace}").into())));
         }
         let why = format!("there is no Service {} in {}", service.name, service.namespaces.join(" or "));
         access.unreadable(SERVICE_PROXY, None, &why, hides);
@@ -175,9 +175,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_words_of_a_service_that_refuses_are_kept() {
+    async fn the_message_of_a_service_that_refuses_is_kept() {
         let (answer, not_seen, paths) = ask(|_| (400, "No node has the data\n".to_owned())).await;
-        assert!(matches!(answer, Answer::Refused(words) if words == "No node has the data"));
+        assert!(matches!(answer, Answer::Refused(message) if message == "No node has the data"));
         assert_eq!((not_seen.len(), paths.len()), (0, 1));
     }
 
@@ -193,7 +193,7 @@ mod tests {
             (
                 status(403),
                 status(404),
-                "no-right",
+                "no-permission",
                 "services/proxy: not permitted to create in namespace a; not known as a result: the rest",
             ),
             (

@@ -31,10 +31,10 @@ pub(crate) struct Whereabouts {
 }
 
 impl Whereabouts {
-    /// Asks the storage system. Returns `None` if the pod has no node, or none of its claims belongs to a driver; and if the
-    /// configuration names no source, and no storage system with a built-in one is in the cluster.
+    /// Queries the storage system. Returns `None` if the pod has no node, if none of its claims belongs to a driver, or if no source
+    /// is configured and the cluster has no storage system with a built-in source.
     ///
-    /// A failure is in the line itself. It is only listed as not seen if the configuration names a source.
+    /// A failure is reported in `why`. It is also listed as not seen if the configuration names a source.
     pub(in crate::inspect) async fn read(
         reader: &mut Reader,
         config: &Config,
@@ -82,7 +82,7 @@ impl Whereabouts {
         let locality = judge.gap(&locality, opted_out).map_or(locality, Locality::Unknown);
         if !config.names_locality() {
             access.not_seen.truncate(not_seen);
-            if matches!(locality, Locality::Unknown(Gap::Absent(_) | Gap::NoAdapter | Gap::NotAsked)) {
+            if matches!(locality, Locality::Unknown(Gap::Absent(_) | Gap::NoSource | Gap::NotAsked)) {
                 return Ok(None);
             }
         }

@@ -88,6 +88,6 @@ fn memory_does_not_grow_with_the_size_of_pods() {
     // One page and three.
     let [one, three] = [500, 1_500].map(|pods| measure(pods).peak);
     println!("500 pods and volumes: {} MB, 1,500: {} MB", one / 1_000_000, three / 1_000_000);
-    // The pods of the other pages have 8 MB, and their volumes 2 MB in the answer of the gateway, which is read at once.
+    // The pods of the other pages have 8 MB, and their volumes 2 MB in the response of the gateway, which is held in memory as a whole.
     assert!(three < one + 8_000_000, "{one} and {three} bytes");
 }
