@@ -185,6 +185,16 @@ impl Grouping {
         }
     }
 
+    /// The number of pods that are in no group, because there are too many groups.
+    const fn more(self, shares: &Shares) -> u64 {
+        match self {
+            Self::Namespace => shares.more.namespaces,
+            Self::Workload => shares.more.workloads,
+            Self::Driver => shares.more.drivers,
+            Self::Node => shares.more.nodes,
+        }
+    }
+
     /// The groups, each with the values of its labels.
     fn groups(self, shares: &Shares) -> Vec<(Vec<&str>, &Counts)> {
         let groups = match self {

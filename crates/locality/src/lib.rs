@@ -48,6 +48,6 @@ pub use placed_pod::{PlacedPod, PodVolume};
 pub use pod_demand::PodDemand;
 pub use quantity::{Resources, parse_quantity};
 pub use replicas::{Replica, Replicas};
-pub use shares::{Counts, PodKey, Shares, WorkloadKey};
+pub use shares::{Counts, PodKey, Shares, Uncounted, WorkloadKey};
 pub use volume::Volume;
 pub use why_not::{Circumstances, WhyNot};

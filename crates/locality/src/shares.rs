@@ -37,8 +37,21 @@ pub struct Shares {
     pub nodes: BTreeMap<Box<str>, Counts>,
     /// The reasons why pods are unknown or not local, by their word: the decisive one of each pod.
     pub reasons: BTreeMap<&'static str, u64>,
-    /// The number of times that a pod is not counted in one of these maps, because the map is full.
-    pub more: u64,
+    /// The pods that are only in the total, because a map is full.
+    pub more: Uncounted,
+}
+
+/// The numbers of pods that each map of [`Shares`] lacks, because it is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Uncounted {
+    /// The pods that are not counted by namespace.
+    pub namespaces: u64,
+    /// The pods that are not counted by workload.
+    pub workloads: u64,
+    /// The pods that are not counted by driver.
+    pub drivers: u64,
+    /// The pods that are not counted by node.
+    pub nodes: u64,
 }
 
 /// A workload, or a pod without a controller.
@@ -71,13 +84,10 @@ impl Shares {
         let PodKey { namespace, workload: (kind, name), driver, node } = pod;
         let key = WorkloadKey { namespace: namespace.into(), kind: kind.into(), name: name.into() };
         self.total.add(locality);
-        let is_counted = [
-            count(&mut self.namespaces, namespace.into(), locality),
-            count(&mut self.workloads, key, locality),
-            count(&mut self.drivers, driver.into(), locality),
-            count(&mut self.nodes, node.into(), locality),
-        ];
-        self.more += is_counted.iter().filter(|is_counted| !**is_counted).map(|_| 1).sum::<u64>();
+        count(&mut self.namespaces, namespace.into(), locality, &mut self.more.namespaces);
+        count(&mut self.workloads, key, locality, &mut self.more.workloads);
+        count(&mut self.drivers, driver.into(), locality, &mut self.more.drivers);
+        count(&mut self.nodes, node.into(), locality, &mut self.more.nodes);
         let gap = match locality {
             Locality::Unknown(gap) => Some(gap.as_str()),
             _ => None,
@@ -113,13 +123,13 @@ impl Counts {
     }
 }
 
-/// Counts a pod in a map. Returns false if the map is full.
-fn count<K: Ord>(map: &mut BTreeMap<K, Counts>, key: K, locality: &Locality) -> bool {
+/// Counts a pod in a map, or in `more` if the map is full.
+fn count<K: Ord>(map: &mut BTreeMap<K, Counts>, key: K, locality: &Locality, more: &mut u64) {
     if map.len() >= MAX_ENTRIES && !map.contains_key(&key) {
-        return false;
+        *more += 1;
+    } else {
+        map.entry(key).or_default().add(locality);
     }
-    map.entry(key).or_default().add(locality);
-    true
 }
 
 #[cfg(test)]
@@ -178,6 +188,7 @@ mod tests {
             shares.add(key(&format!("n{number}"), "a", "portworx", "n1"), &Locality::Local, None);
         }
         assert_eq!((shares.namespaces.len(), shares.workloads.len()), (MAX_ENTRIES, MAX_ENTRIES));
-        assert_eq!((shares.total.local, shares.more), (MAX_ENTRIES as u64 + 3, 6));
+        assert_eq!(shares.total.local, MAX_ENTRIES as u64 + 3);
+        assert_eq!(shares.more, Uncounted { namespaces: 3, workloads: 3, drivers: 0, nodes: 0 });
     }
 }

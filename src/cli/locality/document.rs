@@ -14,7 +14,7 @@ pub(super) fn document(outcome: &Outcome<'_>) -> Value {
             let labels: Value = by.labels().iter().zip(values).map(|(label, value)| (*label, value)).collect();
             counted(counts, labels)
         });
-        json!({"by": by.labels(), "groups": groups.collect::<Vec<_>>(), "more": shares.more})
+        json!({"by": by.labels(), "groups": groups.collect::<Vec<_>>(), "more": by.more(shares)})
     });
     let total = report.shares.as_ref().map(|shares| {
         let mut total = counted(&shares.total, json!({}));

@@ -87,8 +87,9 @@ impl Tables {
         });
         text += &table(&header, rows, labels.len()..header.len());
         text += &self.more(groups.len());
-        if shares.more > 0 {
-            let _ = writeln!(text, "  {} more pods are counted in the totals only", shares.more);
+        let more = outcome.by.more(shares);
+        if more > 0 {
+            let _ = writeln!(text, "  at most 10,000 groups are kept: {more} more pods are only in the total");
         }
         text
     }
