@@ -211,3 +211,17 @@ impl Grouping {
         groups.iter().map(|(name, counts)| (vec![&**name], counts)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::locality::Uncounted;
+
+    #[test]
+    fn each_grouping_has_its_own_number_of_left_out_pods() {
+        let more = Uncounted { namespaces: 1, workloads: 2, drivers: 3, nodes: 4 };
+        let shares = Shares { more, ..Shares::default() };
+        let numbers = Grouping::value_variants().iter().map(|grouping| grouping.more(&shares));
+        assert_eq!(numbers.collect::<Vec<_>>(), [1, 2, 3, 4]);
+    }
+}
