@@ -1,4 +1,4 @@
-//! What is missing makes pods unknown, and never anything else.
+//! Checks that missing facts make pods unknown, and never anything else.
 
 use std::collections::BTreeSet;
 

@@ -55,7 +55,7 @@ fn score_portworx(cluster: &Cluster) {
     cluster.stub.asked();
 }
 
-/// Whether a pod has one volume of Portworx that is known, and does not opt out.
+/// Returns true if a pod has one volume of Portworx that is known, and does not opt out.
 fn is_plain(cluster: &Cluster, pod: &Pod) -> bool {
     let [index] = pod.volumes[..] else { return false };
     let volume = &cluster.world.volumes[index];

@@ -34,7 +34,7 @@ struct State {
     asked: Mutex<Vec<String>>,
 }
 
-/// What the stub answers.
+/// The responses of the stub.
 #[derive(Clone, Default)]
 pub(crate) struct Answers {
     pub(crate) nodes: Answer,

@@ -34,7 +34,7 @@ pub struct CustomResource {
 pub struct Condition {
     /// The JSON pointer of the field.
     pub path: Box<str>,
-    /// What the value must be.
+    /// The test of the value.
     pub test: Test,
 }
 

@@ -20,7 +20,7 @@ pub struct Gain {
 pub struct EvictionCandidate<'a> {
     /// The pod.
     pub pod: &'a PlacedPod<'a>,
-    /// What is known about its scheduling.
+    /// The known facts about its scheduling.
     pub circumstances: Circumstances<'a>,
     /// Whether a controller would create it again.
     pub has_controller: bool,

@@ -5,7 +5,7 @@ use std::fmt;
 use super::exemption::Exemption;
 use super::gap::Gap;
 
-/// Whether a pod runs where its volumes have replicas.
+/// The place of a pod, compared with the replicas of its volumes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Locality {
     /// Every volume that counts has a healthy replica on the pod's node.

@@ -21,7 +21,7 @@ pub struct Node {
     pub unschedulable: bool,
     /// The taints.
     pub taints: Vec<Taint>,
-    /// What pods may request in total; `None` if the node does not say.
+    /// The resources that pods may request in total; `None` if the node does not report them.
     pub allocatable: Option<Resources>,
 }
 

@@ -1,4 +1,4 @@
-//! What a pod demands of its node.
+//! The demands of a pod on its node.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,11 @@ use super::node::{Node, Taint};
 use super::node_selector::{NodeSelector, nullable};
 use super::quantity::Resources;
 
-/// What a pod demands of its node, in its own fields. What it demands of other pods (pod affinity, topology spread) is not
+/// The demands of a pod on its node, in its own fields. Constraints between pods (pod affinity, topology spread) are not
 /// included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodDemand {
-    /// What it requests, and one of the node's `pods`.
+    /// The resources that it requests, and one of the node's `pods`.
     pub requests: Resources,
     node_selector: BTreeMap<String, String>,
     affinity: Option<NodeSelector>,
@@ -125,7 +125,7 @@ impl Toleration {
 }
 
 impl Spec {
-    /// What the pod requests at most at any time.
+    /// Returns the largest requests of the pod at any time.
     ///
     /// Source: `PodRequests` in `k8s.io/component-helpers/resource`. Init containers run one after the other, next to the sidecars
     /// that were started before. Requests of the pod as a whole replace those of its containers.

@@ -11,7 +11,7 @@ use super::node::{Nodes, Unavailable};
 use super::placed_pod::PlacedPod;
 use super::pod_demand::PodDemand;
 
-/// What is known about the scheduling of a pod.
+/// The known facts about the scheduling of a pod.
 #[derive(Clone, Copy)]
 pub struct Circumstances<'a> {
     /// The drivers of the configuration.
@@ -22,7 +22,7 @@ pub struct Circumstances<'a> {
     pub verdict: Option<Verdict>,
     /// Whether a replacement pod would be sent to colocate, with a webhook registered and mode `inject`.
     pub would_reach_colocate: bool,
-    /// What the pod demands of a node.
+    /// The demands of the pod on its node.
     pub demand: &'a PodDemand,
     /// The nodes; `None` if they could not be read.
     pub nodes: Option<&'a Nodes>,
@@ -183,7 +183,7 @@ impl WhyNot {
         }
     }
 
-    /// What to do, in one sentence; empty if nothing is to be done.
+    /// Returns the advice, in one sentence; empty if there is nothing to do.
     pub const fn advice(&self) -> &'static str {
         match self {
             Self::NoHealthyReplica(_) | Self::ReplicaFailed(_) => "Repair the replica.",

@@ -62,7 +62,7 @@ fn cluster(drivers: &BTreeMap<String, String>) -> Vec<(String, Value)> {
     objects
 }
 
-/// What the storage systems answer about the volume `id-NAME`.
+/// The responses of the storage systems about the volume `id-NAME`.
 fn storage(name: &str) -> Vec<(String, Value)> {
     let id = format!("id-{name}");
     let resource = |path: &str, object: Value| vec![(path.to_owned(), list(&[object]))];
