@@ -24,6 +24,9 @@ pub(crate) fn node_name(number: usize) -> String {
     format!("node-{number}")
 }
 
+/// The class of the volumes on a storage array.
+const ARRAY_CLASS: &str = "portworx-array";
+
 /// The handle by which the storage knows a volume.
 pub(crate) fn handle(volume: &Volume) -> String {
     match volume.driver {
@@ -46,14 +49,22 @@ pub(crate) fn classes() -> Vec<Creation> {
         });
         Creation::new("/apis/storage.k8s.io/v1/storageclasses", object)
     };
-    Driver::ALL.iter().map(class).collect()
+    let array = json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
+        "metadata": {"name": ARRAY_CLASS}, "provisioner": Driver::Portworx.provisioner(),
+        "parameters": {"backend": "pure_block"},
+    });
+    let array = Creation::new("/apis/storage.k8s.io/v1/storageclasses", array);
+    Driver::ALL.iter().map(class).chain([array]).collect()
 }
 
 /// The claim of a volume and its `PersistentVolume`, which is bound to it.
 pub(crate) fn claim(volume: &Volume) -> [Creation; 2] {
     let Volume { driver, namespace, claim, sharing, .. } = volume;
-    let (class, name) = (driver.name(), format!("pv-{claim}"));
-    let modes = json!([if *sharing == Sharing::One { "ReadWriteOnce" } else { "ReadWriteMany" }]);
+    let class = if *sharing == Sharing::External { ARRAY_CLASS } else { driver.name() };
+    let name = format!("pv-{claim}");
+    let is_shared = matches!(sharing, Sharing::Service | Sharing::RemoteOnly);
+    let modes = json!([if is_shared { "ReadWriteMany" } else { "ReadWriteOnce" }]);
     let mut object = json!({
         "apiVersion": "v1", "kind": "PersistentVolumeClaim",
         "metadata": {"name": claim, "namespace": namespace},
@@ -64,6 +75,11 @@ pub(crate) fn claim(volume: &Volume) -> [Creation; 2] {
     });
     if *sharing == Sharing::RemoteOnly {
         object["metadata"]["annotations"] = json!({"stork.libopenstorage.org/preferRemoteNodeOnly": "true"});
+    }
+    if *sharing == Sharing::External {
+        // It names the driver even if the class cannot be read.
+        object["metadata"]["annotations"] =
+            json!({"volume.beta.kubernetes.io/storage-provisioner": driver.provisioner()});
     }
     let mut bound = json!({
         "apiVersion": "v1", "kind": "PersistentVolume",

@@ -106,6 +106,8 @@ pub(crate) enum Sharing {
     Service,
     /// The same, with `preferRemoteNodeOnly`.
     RemoteOnly,
+    /// They may not, and the data is on a storage array.
+    External,
 }
 
 #[derive(Clone, Debug)]
@@ -227,6 +229,7 @@ impl Volume {
         let sharing = match dice.below(10) {
             0 if may_be_shared => Sharing::Service,
             1 if may_be_shared => Sharing::RemoteOnly,
+            2 if may_be_shared => Sharing::External,
             _ => Sharing::One,
         };
         // A local volume is its own source, and a volume of LINSTOR that is not listed would have no objects.

@@ -44,6 +44,7 @@ impl Exemption {
             return Ok(None);
         }
         let flag = |setting| claim.setting(setting).and_then(parse_bool);
+        // The claim's own annotation decides without the class, because it takes precedence.
         if flag(Setting::SkipSchedulerScoring) == Some(true) {
             return Ok(Some(Self::NotScored));
         }
@@ -54,8 +55,7 @@ impl Exemption {
             Some(VolumeKind::Shared) if flag(Setting::PreferRemoteNode) == Some(false) => None,
             Some(VolumeKind::Shared) if claim.is_remote_only() => Some(Self::RemoteOnly),
             Some(VolumeKind::Shared) => Some(Self::SharedService),
-            // The access modes alone tell that most volumes are not shared.
-            None if claim.is_shared() == Some(false) => None,
+            // The access modes only rule out a shared volume. An external one, for example, has the same modes as an ordinary one.
             None => return Err(Gap::Class),
         })
     }
@@ -115,7 +115,10 @@ mod tests {
         const PX: &str = "pxd.portworx.com";
         for (mode, annotations, class, expected) in [
             ("ReadWriteOnce", &[][..], Some(&[][..]), Ok(None)),
-            ("ReadWriteOnce", &[], None, Ok(None)),
+            ("ReadWriteOnce", &[], None, Err(Gap::Class)),
+            ("ReadWriteOnce", &[(SkipSchedulerScoring, "false")], None, Err(Gap::Class)),
+            ("ReadWriteOnce", &[], Some(&[(SkipSchedulerScoring, "true")]), Ok(Some(Exemption::NotScored))),
+            ("ReadWriteMany", &[(PreferRemoteNode, "false")], None, Err(Gap::Class)),
             ("ReadWriteOnce", &[(PreferRemoteNodeOnly, "true")], Some(&[]), Ok(None)),
             ("ReadWriteMany", &[], Some(&[]), Ok(Some(Exemption::SharedService))),
             ("ReadWriteMany", &[(PreferRemoteNodeOnly, "true")], Some(&[]), Ok(Some(Exemption::RemoteOnly))),

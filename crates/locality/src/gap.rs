@@ -24,8 +24,8 @@ pub enum Gap {
     NotListed,
     /// The storage does not name the Kubernetes node of a replica.
     NodeNotNamed,
-    /// The class of a volume that several nodes may mount is not known. It decides whether the volume is a sharedv4 service
-    /// volume, whose pods are meant to be remote.
+    /// The class of a volume is not known. It decides whether the volume counts: it may be a sharedv4 service volume, be external,
+    /// or be left out of the scores.
     Class,
     /// The `PersistentVolume` has no node affinity.
     NoNodeAffinity,
@@ -64,9 +64,7 @@ impl fmt::Display for Gap {
             }
             Self::NotListed => "the storage does not list the volume",
             Self::NodeNotNamed => "the storage does not name the Kubernetes node of a replica",
-            Self::Class => {
-                "the StorageClass, which decides whether the volume is a sharedv4 service volume, is not known"
-            }
+            Self::Class => "the StorageClass is not known, which decides whether pods should run where the volume is",
             Self::NoNodeAffinity => "the PersistentVolume has no node affinity",
             Self::Scores => "the scores of the extender do not show which nodes have replicas",
         })
