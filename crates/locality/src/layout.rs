@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::gap::Gap;
 use super::replicas::{Replica, Replicas};
+use super::volume::Volume;
 
 /// The replicas of all volumes of a driver, by the names under which the storage knows a volume; or the reason why none of them
 /// are known.
@@ -13,12 +14,14 @@ pub struct Layout {
     volumes: Result<HashMap<Box<str>, Replicas>, Gap>,
     /// Whether names are compared in lower case.
     ignores_case: bool,
+    /// Whether the names are those of `PersistentVolumes` instead of handles.
+    has_object_names: bool,
 }
 
 impl Layout {
     /// Creates a layout without volumes.
     pub fn new() -> Self {
-        Self { volumes: Ok(HashMap::new()), ignores_case: false }
+        Self { volumes: Ok(HashMap::new()), ignores_case: false, has_object_names: false }
     }
 
     /// Creates a layout without volumes whose names are compared in lower case. The names of Kubernetes nodes are in lower case.
@@ -26,9 +29,14 @@ impl Layout {
         Self { ignores_case: true, ..Self::new() }
     }
 
+    /// Creates a layout without volumes whose names are those of `PersistentVolumes`.
+    pub fn with_object_names() -> Self {
+        Self { has_object_names: true, ..Self::new() }
+    }
+
     /// Creates the layout of a driver of which nothing is known.
     pub const fn unknown(gap: Gap) -> Self {
-        Self { volumes: Err(gap), ignores_case: false }
+        Self { volumes: Err(gap), ignores_case: false, has_object_names: false }
     }
 
     /// The reason why nothing is known.
@@ -70,6 +78,14 @@ impl Layout {
     pub fn find(&self, volume: &str) -> Result<&Replicas, Gap> {
         let volumes = self.volumes.as_ref().map_err(Clone::clone)?;
         volumes.get(&self.fold(volume)).ok_or(Gap::NotListed)
+    }
+
+    /// Finds the replicas of a volume, by its handle or its name.
+    ///
+    /// # Errors
+    /// The reason why they are not known.
+    pub fn find_volume(&self, volume: &Volume) -> Result<&Replicas, Gap> {
+        self.find(if self.has_object_names { &volume.name } else { &volume.handle })
     }
 
     fn fold(&self, name: &str) -> Box<str> {

@@ -11,9 +11,11 @@ use super::volume::Volume;
 ///
 /// For a volume of a zone, these are all nodes of the zone. Such a volume is not local, and its driver should not have this
 /// adapter.
+///
+/// The volumes may be those of several drivers, whose handles may be equal, so the layout has the names of the objects.
 pub fn layout_of_affinity<'a>(volumes: impl IntoIterator<Item = &'a Volume>, nodes: &Nodes) -> Layout {
-    let mut layout = Layout::new();
-    for Volume { handle, affinity, .. } in volumes {
+    let mut layout = Layout::with_object_names();
+    for Volume { name, affinity, .. } in volumes {
         let mut replicas = Replicas::default();
         match affinity {
             Some(affinity) => {
@@ -23,7 +25,7 @@ pub fn layout_of_affinity<'a>(volumes: impl IntoIterator<Item = &'a Volume>, nod
             }
             None => replicas.gap = Some(Gap::NoNodeAffinity),
         }
-        layout.insert(handle, replicas);
+        layout.insert(name, replicas);
     }
     layout
 }
@@ -43,16 +45,18 @@ mod tests {
             nodes.insert(Node { name: name.into(), labels, ..Node::default() });
         }
         let volume = |name: &str, affinity: serde_json::Value| {
-            let volume =
-                json!({"metadata": {"name": name}, "spec": {"local": {"path": "/d"}, "nodeAffinity": affinity}});
+            // Handles are unique only within a driver.
+            let csi = json!({"driver": format!("{name}.csi"), "volumeHandle": "1"});
+            let volume = json!({"metadata": {"name": name}, "spec": {"csi": csi, "nodeAffinity": affinity}});
             Volume::parse(&volume.to_string()).unwrap()
         };
         let hostname = json!({"key": "kubernetes.io/hostname", "operator": "In", "values": ["n2"]});
         let terms = json!({"required": {"nodeSelectorTerms": [{"matchExpressions": [hostname]}]}});
         let volumes = [volume("a", terms), volume("b", json!(null)), volume("c", json!({}))];
         let layout = layout_of_affinity(&volumes, &nodes);
-        assert_eq!(layout.find("a").unwrap().healthy().map(|node| &**node).collect::<Vec<_>>(), ["n2"]);
-        assert_eq!(layout.find("b").unwrap().is_on("n1"), Err(&Gap::NoNodeAffinity));
-        assert_eq!(layout.find("c").unwrap().is_on("n1"), Err(&Gap::NoNodeAffinity));
+        let [a, b, c] = volumes.each_ref().map(|volume| layout.find_volume(volume).unwrap());
+        assert_eq!(a.healthy().map(|node| &**node).collect::<Vec<_>>(), ["n2"]);
+        assert_eq!(b.is_on("n1"), Err(&Gap::NoNodeAffinity));
+        assert_eq!(c.is_on("n1"), Err(&Gap::NoNodeAffinity));
     }
 }

@@ -162,7 +162,7 @@ impl<'a> Judge<'a> {
         pod: &LivePod<'_>,
         driver: &str,
     ) -> Result<&'a crate::locality::Replicas, Gap> {
-        let handle = |volume: &Volume| self.layouts.find(driver)?.find(&volume.handle);
+        let handle = |volume: &Volume| self.layouts.find(driver)?.find_volume(volume);
         match claim {
             ClaimRef::Named(name) => handle(self.volumes.find(namespace, name)?),
             // The controller names the claim of an ephemeral volume after the pod and the volume.
