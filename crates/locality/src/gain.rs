@@ -36,7 +36,7 @@ impl Gain {
     pub fn add(&mut self, candidate: EvictionCandidate<'_>) -> Option<String> {
         let EvictionCandidate { pod, circumstances, has_controller } = candidate;
         let recognized = pod.counted().any(|volume| volume.recognized);
-        if !has_controller || !recognized || !circumstances.would_have_scheduler() {
+        if !has_controller || !recognized || !circumstances.would_have_scheduler(pod) {
             return None;
         }
         let demand = circumstances.demand;

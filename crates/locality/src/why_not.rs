@@ -87,7 +87,7 @@ impl Circumstances<'_> {
             here.is_some_and(|replica| !replica.healthy)
         });
         reasons.extend(failed.map(|volume| WhyNot::ReplicaFailed(volume.label.clone())));
-        reasons.extend(self.scheduler());
+        reasons.extend(self.scheduler(pod));
         let unrecognized = pod.counted().find(|volume| !volume.recognized);
         if self.expectation.reason != Reason::NotRecognised {
             reasons.extend(unrecognized.map(|volume| WhyNot::ClaimNotRecognized(volume.label.clone())));
@@ -101,18 +101,24 @@ impl Circumstances<'_> {
         reasons
     }
 
-    /// Returns true if the pod has, or would have if it were created again, the scheduler of a driver.
-    pub(crate) fn would_have_scheduler(&self) -> bool {
+    /// Returns true if the pod has, or would have if it were created again, the scheduler of a driver whose volumes count.
+    pub(crate) fn would_have_scheduler(&self, pod: &PlacedPod<'_>) -> bool {
         let Expectation { scheduler, actual, .. } = self.expectation;
         let is_fixed =
             scheduler == actual || self.verdict.map_or(self.would_reach_colocate, Verdict::is_fixed_by_recreation);
-        is_fixed && self.drivers.has_scheduler(scheduler)
+        is_fixed && self.is_scheduler_of(pod, scheduler)
+    }
+
+    /// Returns true if a scheduler is that of a driver whose volumes count. Another driver's scheduler does not know where they are.
+    fn is_scheduler_of(&self, pod: &PlacedPod<'_>, scheduler: &str) -> bool {
+        let mut own = self.drivers.0.iter().filter(|driver| *driver.scheduler == *scheduler);
+        own.any(|driver| pod.counted().any(|volume| volume.driver == driver.name))
     }
 
     /// Finds the reason in the scheduler.
-    fn scheduler(&self) -> Option<WhyNot> {
+    fn scheduler(&self, pod: &PlacedPod<'_>) -> Option<WhyNot> {
         let Expectation { reason, scheduler, actual, .. } = self.expectation;
-        if self.drivers.has_scheduler(actual) {
+        if self.is_scheduler_of(pod, actual) {
             return None;
         }
         Some(match reason {
@@ -243,10 +249,11 @@ impl fmt::Display for WhyNot {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use colocate_engine::Driver;
     use serde_json::json;
 
     use super::*;
-    use crate::{Node, PodVolume, Replica, Replicas};
+    use crate::{Exemption, Node, PodVolume, Replica, Replicas};
 
     pub(crate) fn expectation(reason: Reason, actual: &str, scheduler: &str) -> Expectation {
         let (actual, scheduler) = (actual.into(), scheduler.into());
@@ -317,6 +324,44 @@ pub(crate) mod tests {
             verdict: Some(Verdict::ClaimYounger),
         };
         assert_eq!(why.to_string(), "it has the scheduler default-scheduler instead of stork (claim-younger)");
+    }
+
+    #[test]
+    fn the_scheduler_of_another_driver_is_not_the_right_one() {
+        let longhorn = Driver {
+            name: "longhorn".into(),
+            provisioners: vec!["driver.longhorn.io".into()],
+            scheduler: "longhorn-scheduler".into(),
+            ..Driver::portworx()
+        };
+        let (drivers, demand) = (Drivers(vec![Driver::portworx(), longhorn]), PodDemand::default());
+        let on = replicas(&["n1"], None);
+        for (driver, scheduler, is_right) in [
+            ("portworx", "stork", true),
+            ("longhorn", "longhorn-scheduler", true),
+            ("longhorn", "stork", false),
+            ("portworx", "longhorn-scheduler", false),
+        ] {
+            let expectation = expectation(Reason::AlreadySet, scheduler, scheduler);
+            let circumstances = Circumstances {
+                drivers: &drivers,
+                expectation: &expectation,
+                verdict: None,
+                is_sent: false,
+                demand: &demand,
+                nodes: None,
+            };
+            let mut pod = pod([&on]);
+            pod.volumes[0].driver = driver.into();
+            let expected = if is_right { "unexplained" } else { "other-scheduler" };
+            assert_eq!(words(&circumstances, &pod), [expected], "{driver} {scheduler}");
+            assert_eq!(circumstances.would_have_scheduler(&pod), is_right, "{driver} {scheduler}");
+            // A volume that does not count has no say.
+            pod.volumes.push(pod.volumes[0].clone());
+            pod.volumes[1].driver = if driver == "portworx" { "longhorn" } else { "portworx" }.into();
+            pod.volumes[1].exemption = Ok(Some(Exemption::External));
+            assert_eq!(words(&circumstances, &pod), [expected], "{driver} {scheduler}");
+        }
     }
 
     #[test]
