@@ -20,7 +20,7 @@ use super::input::{namespace, path_or_nothing};
 use super::paint::{ColorOption, bounded};
 use crate::api::{ApiClient, ClusterChoice};
 use crate::config::Config;
-use crate::inspect::{LocalityQuestion, LocalityReport, NotSeen, Reader};
+use crate::inspect::{ConfigSource, LocalityQuestion, LocalityReport, NotSeen, Reader};
 use crate::locality::{Counts, Shares};
 
 /// Show how many pods run on nodes that hold their volumes' data, and why the others do not
@@ -65,7 +65,7 @@ pub(super) struct Locality {
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     fail_under: Option<f64>,
 
-    /// Exit with 3 if something could not be read
+    /// Exit with 3 if something could not be read, or a pod is unknown
     #[arg(long)]
     strict: bool,
 
@@ -151,13 +151,18 @@ impl Locality {
     }
 
     fn exit(&self, outcome: &Outcome<'_>, console: &mut Console) -> Exit {
-        let unresolved = self.strict && !outcome.not_seen.is_empty();
+        let unknown = outcome.report.shares.as_ref().map_or(0, |shares| shares.total.unknown);
+        let unresolved = self.strict && (unknown > 0 || !outcome.not_seen.is_empty());
         if let Some(least) = self.fail_under {
             let cannot = |why: &str| format!("colocate: --fail-under cannot be evaluated: {why}\n");
             let Some(shares) = &outcome.report.shares else {
                 console.say(&cannot("the pods cannot be listed"));
                 return Exit::Failed;
             };
+            if outcome.report.config == ConfigSource::NotSeen {
+                console.say(&cannot("the drivers are not known, name a configuration with --config"));
+                return Exit::Failed;
+            }
             let percent = shares.total.percent_local();
             if percent.is_none() && shares.total.unknown > 0 {
                 console.say(&cannot(

@@ -2,6 +2,7 @@
 
 mod examples;
 mod memory;
+mod unknowns;
 
 use colocate_harness::{ApiServer, Folder, Run};
 use serde_json::{Value, json};
@@ -430,7 +431,7 @@ fn exit_codes_are_those_of_the_documentation() {
         (&cluster(), 404, "locality --fail-under 33", 0),
         (&cluster(), 404, "locality --fail-under 33.4%", 4),
         (&cluster(), 404, "locality --fail-under 33.4 -o json", 4),
-        (&cluster(), 404, "locality --strict", 0),
+        (&cluster(), 404, "locality --strict", 3),
         (&denied, 403, "locality", 0),
         (&denied, 403, "locality --strict", 3),
         (&denied, 403, "locality --strict --fail-under 100", 3),

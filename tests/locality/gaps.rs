@@ -75,7 +75,8 @@ pub(crate) fn a_missing_right_increases_unknown_and_nothing_else(cluster: &Clust
     let all = reader();
     let full = Account::new(&cluster.control_plane, HOME, "reader", &all);
     let run = run_as(&full, &format!("{COMMAND} --strict"));
-    assert_eq!(run.code, Some(0), "{}", document(&run)["notSeen"]);
+    // Pods of the driver without a source are unknown.
+    assert_eq!((run.code, &document(&run)["notSeen"]), (Some(3), &serde_json::json!([])));
     same(&places(&document(&run)), &before, "with all rights");
     for (index, missing) in all.iter().enumerate() {
         let mut rules = all.clone();

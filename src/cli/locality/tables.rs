@@ -6,7 +6,7 @@ use super::Outcome;
 use crate::cli::audit::{floor_to_tenth, table};
 use crate::cli::paint::{Paint, TextStyle, bounded};
 use crate::engine::printable;
-use crate::inspect::{LocalityReport, NonLocalPod, PodPlace, SourceRow, UnknownPod};
+use crate::inspect::{ConfigSource, LocalityReport, NonLocalPod, PodPlace, SourceRow, UnknownPod};
 use crate::locality::{Counts, WhyNot};
 
 /// The number of rows of a table, unless it is wide.
@@ -24,7 +24,7 @@ impl Tables {
     /// Renders the result: the percentage first.
     pub(super) fn render(self, outcome: &Outcome<'_>) -> String {
         let Outcome { report, not_seen, .. } = outcome;
-        let mut text = self.summary(report);
+        let mut text = self.summary(outcome);
         text += &self.groups(outcome);
         text += &self.non_local(report);
         text += &self.unknown(report);
@@ -40,12 +40,22 @@ impl Tables {
         text
     }
 
-    fn summary(self, report: &LocalityReport) -> String {
+    fn summary(self, outcome: &Outcome<'_>) -> String {
+        let Outcome { report, .. } = outcome;
         let mut text = match &report.shares {
             Some(shares) => {
                 let Counts { partly, remote, .. } = shares.total;
                 let style = if partly + remote > 0 { TextStyle::Red } else { TextStyle::Green };
-                self.line("pods", style, &sentence(&shares.total))
+                // Without the configuration, pods of its other drivers are not counted at all.
+                if report.config == ConfigSource::NotSeen && shares.total.all() == 0 {
+                    self.line(
+                        "pods",
+                        TextStyle::Yellow,
+                        "not known: the drivers are in the configuration, which could not be read",
+                    )
+                } else {
+                    self.line("pods", style, &sentence(&shares.total))
+                }
             }
             None => self.line("pods", TextStyle::Yellow, "cannot be listed"),
         };

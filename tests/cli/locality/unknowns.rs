@@ -1,0 +1,52 @@
+//! What is not known is not presented as a result.
+
+use super::*;
+
+/// Keeps only these pods, and adds the lists of the namespace.
+fn with_pods(names: &[&str]) -> Objects {
+    let mut objects = cluster();
+    let pods = objects.iter_mut().find(|(path, _)| *path == PODS).unwrap();
+    let is_kept = |pod: &Value| names.contains(&pod["metadata"]["name"].as_str().unwrap());
+    pods.1["items"].as_array_mut().unwrap().retain(is_kept);
+    of_namespace(objects)
+}
+
+fn of_namespace(mut objects: Objects) -> Objects {
+    let of_db = objects.clone().into_iter().filter(|(path, _)| [PODS, CLAIMS].contains(path));
+    objects.extend(of_db.map(|(path, body)| (&*path.replace("/v1/", "/v1/namespaces/db/").leak(), body)));
+    objects.push(("/api/v1/namespaces/db", json!({"metadata": {"name": "db"}})));
+    objects
+}
+
+#[test]
+fn a_strict_gate_does_not_pass_with_unknown_pods() {
+    for (names, arguments, code) in [
+        (&["local"][..], "locality --strict --fail-under 95", 0),
+        (&["local", "unlisted"], "locality --fail-under 95", 0),
+        (&["local", "unlisted"], "locality --strict --fail-under 95", 3),
+        (&["local", "unlisted"], "locality --strict", 3),
+        (&["local", "shared"], "locality --strict", 0),
+    ] {
+        let run = run_on(&with_pods(names), 404, arguments);
+        assert_eq!(run.code, Some(code), "{names:?} {arguments}: {}{}", run.out, run.err);
+    }
+}
+
+#[test]
+fn a_gate_does_not_pass_without_the_drivers() {
+    for (names, line) in [
+        (&["lh-remote"][..], "pods       not known: the drivers are in the configuration, which could not be read\n"),
+        (&["lh-remote", "local"], "pods       it is not known of any whether it runs with its data, 1 unknown"),
+    ] {
+        let mut objects = with_pods(names);
+        let hooks = objects.iter_mut().find(|(path, _)| *path == WEBHOOKS).unwrap();
+        hooks.1["items"][0]["metadata"]["labels"] =
+            json!({"app.kubernetes.io/name": "colocate", "app.kubernetes.io/instance": "colocate"});
+        hooks.1["items"][0]["webhooks"][0]["clientConfig"] =
+            json!({"service": {"namespace": "system", "name": "colocate"}});
+        let run = ApiServer::new(&objects, 403).run_command(&Folder::new(&[]), "locality --fail-under 95");
+        assert!(run.out.starts_with(line), "{names:?}: {}", run.out);
+        assert_eq!(run.code, Some(1), "{names:?}: {}", run.err);
+        assert!(run.err.contains("--fail-under cannot be evaluated: the drivers are not known"), "{}", run.err);
+    }
+}
