@@ -60,7 +60,8 @@ pub(crate) struct LocalityReport {
     pub(crate) config: ConfigSource,
     /// The pods; `None` if they cannot be listed.
     pub(crate) shares: Option<Shares>,
-    /// The pods that would be local if they were evicted now; `None` if the nodes or the pods cannot be read.
+    /// The pods that would be local if they were evicted now; `None` if the nodes or the pods cannot be read, or
+    /// only those of one namespace are.
     pub(crate) gain: Option<u64>,
     /// The drivers whose volumes exist, each with the source of its layout, or the reason why there is none.
     pub(crate) sources: Vec<SourceRow>,
@@ -164,7 +165,7 @@ impl LocalityReport {
         let PodList { mut shares, non_local, unknown, more, nodes, asked: _ } = list;
         // Without the pods of other namespaces, no node is considered full.
         let nodes = nodes.or_else(|| judge.nodes.cloned());
-        let mut gain = nodes.clone().map(Gain::new);
+        let mut gain = nodes.clone().filter(|_| question.namespace.is_none()).map(Gain::new);
         let mut verdicts = verdicts_of(reader, &non_local, question).await.into_iter();
         for judged in non_local {
             let verdict = if judged.is_wrong() { verdicts.next().flatten() } else { None };

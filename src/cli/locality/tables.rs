@@ -41,7 +41,7 @@ impl Tables {
     }
 
     fn summary(self, outcome: &Outcome<'_>) -> String {
-        let Outcome { report, .. } = outcome;
+        let Outcome { report, namespace, .. } = outcome;
         let mut text = match &report.shares {
             Some(shares) => {
                 let Counts { partly, remote, .. } = shares.total;
@@ -62,6 +62,10 @@ impl Tables {
         let gain = match report.gain {
             Some(1) => "1 pod would be local if it were evicted now".to_owned(),
             Some(pods) => format!("{pods} pods would be local if they were evicted now"),
+            None if namespace.is_some() => {
+                "not known: the requests of pods in other namespaces, which are not read with -n, may fill the nodes"
+                    .to_owned()
+            }
             None => "not known: the nodes or the pods cannot be listed".to_owned(),
         };
         text += &self.line("gain", TextStyle::Plain, &gain);

@@ -50,3 +50,14 @@ fn a_gate_does_not_pass_without_the_drivers() {
         assert!(run.err.contains("--fail-under cannot be evaluated: the drivers are not known"), "{}", run.err);
     }
 }
+
+#[test]
+fn one_namespace_has_no_gain() {
+    let objects = of_namespace(cluster());
+    let document = document(&run_on(&objects, 404, "locality -n db -o json"));
+    assert_eq!((counts(&document["pods"]), &document["gain"]), (COUNTS, &Value::Null));
+    assert!(each(&document, "notLocal", "/wouldRunOn").iter().all(|(_, node)| *node == "-"));
+    let run = run_on(&objects, 404, "locality -n db");
+    let line = "gain       not known: the requests of pods in other namespaces, which are not read with -n, may fill";
+    assert!(run.out.contains(line), "{}", run.out);
+}
