@@ -186,6 +186,9 @@ fn sentence(counts: &Counts) -> String {
     if counts.all() == 0 {
         return "none has a claim of a driver".to_owned();
     }
+    if known + unknown == 0 {
+        return format!("all are meant to be remote and not counted: {meant_to_be_remote}");
+    }
     let numbers = [
         (partly, "partly"),
         (remote, "remote"),

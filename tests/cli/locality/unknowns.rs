@@ -61,3 +61,10 @@ fn one_namespace_has_no_gain() {
     let line = "gain       not known: the requests of pods in other namespaces, which are not read with -n, may fill";
     assert!(run.out.contains(line), "{}", run.out);
 }
+
+#[test]
+fn pods_that_are_all_meant_to_be_remote_are_not_unknown() {
+    let run = run_on(&with_pods(&["shared", "opted-out"]), 404, "locality --strict --fail-under 95");
+    assert!(run.out.starts_with("pods       all are meant to be remote and not counted: 2\n"), "{}", run.out);
+    assert_eq!(run.code, Some(0));
+}
