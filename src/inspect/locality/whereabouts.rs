@@ -22,7 +22,7 @@ use crate::locality::{Adapter, Exemption, Gap, Locality, PlacedPod};
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Whereabouts {
     node: String,
-    /// The nodes with a healthy replica of one of its volumes.
+    /// The nodes with a healthy replica of one of its volumes that count.
     replicas: BTreeSet<String>,
     locality: &'static str,
     /// The fact that is missing, if the locality is unknown.
@@ -86,7 +86,7 @@ impl Whereabouts {
                 return Ok(None);
             }
         }
-        let known = placed.volumes.iter().filter_map(|volume| volume.replicas.as_ref().ok());
+        let known = placed.counted().filter_map(|volume| volume.replicas.as_ref().ok());
         let why = match &locality {
             Locality::Unknown(gap) => Some(gap.to_string()),
             _ => None,

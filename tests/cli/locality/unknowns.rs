@@ -68,3 +68,11 @@ fn pods_that_are_all_meant_to_be_remote_are_not_unknown() {
     assert!(run.out.starts_with("pods       all are meant to be remote and not counted: 2\n"), "{}", run.out);
     assert_eq!(run.code, Some(0));
 }
+
+#[test]
+fn why_shows_the_replicas_of_the_volumes_that_count() {
+    let mut objects = with_pods(&["local"]);
+    objects.push(("/api/v1/namespaces/db/pods/mixed", pod("mixed", "stork", "n1", &["d", "shared"])));
+    let run = run_on(&objects, 404, "why pod/mixed -n db");
+    assert!(run.out.contains("WHERE node n1 · replicas n2 -> remote\n"), "{}{}", run.out, run.err);
+}
