@@ -99,6 +99,8 @@ pub(crate) struct NonLocalPod {
     pub(crate) locality: Locality,
     /// The nodes with a replica of each of its volumes.
     pub(crate) replicas: Vec<Arc<str>>,
+    /// The nodes with a replica of at least one of them.
+    pub(crate) some_replicas: Vec<Arc<str>>,
     /// The reasons, the decisive one first.
     pub(crate) why_not: Vec<WhyNot>,
     /// The node on which it would be local if it were evicted now.
@@ -183,8 +185,9 @@ impl LocalityReport {
             let target = gain.as_mut().and_then(|gain| gain.add(candidate));
             shares.add(place.key(), &locality, why_not.first().map(WhyNot::as_str));
             let replicas = pod.common_nodes().into_iter().cloned().collect();
+            let some_replicas = pod.replica_nodes().into_iter().cloned().collect();
             if self.non_local.len() < MAX_KEPT {
-                self.non_local.push(NonLocalPod { pod: place, locality, replicas, why_not, target });
+                self.non_local.push(NonLocalPod { pod: place, locality, replicas, some_replicas, why_not, target });
             } else {
                 self.more += 1;
             }

@@ -92,6 +92,14 @@ impl<'a> PlacedPod<'a> {
         };
         self.counted().map(healthy).reduce(|common, other| &common & &other).unwrap_or_default()
     }
+
+    /// The nodes with a healthy replica of at least one volume that counts.
+    pub fn replica_nodes(&self) -> BTreeSet<&'a Arc<str>> {
+        self.counted()
+            .filter_map(|volume| volume.replicas.as_ref().ok())
+            .flat_map(|replicas| replicas.healthy())
+            .collect()
+    }
 }
 
 impl PodVolume<'_> {

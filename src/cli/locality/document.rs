@@ -69,7 +69,7 @@ fn place(PodPlace { namespace, name, workload: (kind, owner), driver, node }: &P
     })
 }
 
-fn non_local(NonLocalPod { pod, locality, replicas, why_not, target }: &NonLocalPod) -> Value {
+fn non_local(NonLocalPod { pod, locality, replicas, why_not, target, .. }: &NonLocalPod) -> Value {
     let mut entry = place(pod);
     let reason = |why: &WhyNot| {
         let advice = Some(why.advice()).filter(|advice| !advice.is_empty());

@@ -119,9 +119,13 @@ impl Tables {
             header.extend(["WHAT TO DO", "WOULD RUN ON"]);
         }
         let rows = report.non_local.iter().take(self.rows()).map(
-            |NonLocalPod { pod, locality, replicas, why_not, target }| {
+            |NonLocalPod { pod, locality, replicas, some_replicas, why_not, target }| {
                 let PodPlace { namespace, name, node, .. } = pod;
-                let replicas = if replicas.is_empty() { "-".to_owned() } else { replicas.join(", ") };
+                let replicas = match (replicas.is_empty(), some_replicas.is_empty()) {
+                    (false, _) => replicas.join(", "),
+                    (true, false) => format!("{} (none has all)", some_replicas.join(", ")),
+                    (true, true) => "-".to_owned(),
+                };
                 let why: Vec<_> = why_not.iter().map(ToString::to_string).collect();
                 // One reason decides, and wide has room for the others.
                 let why = if self.wide { why.join("; ") } else { why.first().cloned().unwrap_or_default() };
