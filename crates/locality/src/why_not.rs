@@ -347,7 +347,7 @@ pub(crate) mod tests {
                 drivers: &drivers,
                 expectation: &expectation,
                 verdict: None,
-                is_sent: false,
+                would_reach_colocate: false,
                 demand: &demand,
                 nodes: None,
             };
