@@ -36,7 +36,7 @@ fn a_strict_gate_does_not_pass_with_unknown_pods() {
 fn a_gate_does_not_pass_without_the_drivers() {
     for (names, line) in [
         (&["lh-remote"][..], "pods       not known: the drivers are in the configuration, which could not be read\n"),
-        (&["lh-remote", "local"], "pods       it is not known of any whether it runs with its data, 1 unknown"),
+        (&["lh-remote", "local"], "pods       no pod is known to run with its data or without it, 1 unknown"),
     ] {
         let mut objects = with_pods(names);
         let hooks = objects.iter_mut().find(|(path, _)| *path == WEBHOOKS).unwrap();
