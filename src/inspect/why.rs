@@ -11,6 +11,7 @@ mod target;
 use crate::api::{ApiClient, ClusterChoice};
 use crate::config::Config;
 use crate::insight::{LivePod, as_dry_run};
+use crate::inspect::audit::ConfigSource;
 use crate::inspect::kubectl::Kubectl;
 
 use super::locality::Whereabouts;
@@ -48,6 +49,8 @@ impl Question<'_> {
     pub(crate) async fn answer(self, client: ApiClient) -> anyhow::Result<Report> {
         let Self { target, namespace, cluster, config, dry_run: is_tried, locate } = self;
         let mut reader = Reader::new(client);
+        // The name of the ConfigMap is not shown here.
+        let source = if config.is_some() { ConfigSource::File } else { ConfigSource::Cluster(String::new()) };
         let mut explainer = Explainer::new(&mut reader, Kubectl(cluster), namespace, config).await?;
         let kind = explainer.kinds.resolve(target)?;
         let json = explainer.get(kind, &target.name).await?;
@@ -75,7 +78,7 @@ impl Question<'_> {
         let Explanation { created, cause, claims, webhooks, .. } = explanation;
         let has_driver = claims.iter().any(|claim| claim.driver.is_some());
         let place = if kind.is_pod() && locate && has_driver {
-            Box::pin(Whereabouts::read(&mut reader, &config, namespace, &json)).await
+            Box::pin(Whereabouts::read(&mut reader, (&config, source), namespace, &json)).await
         } else {
             None
         };

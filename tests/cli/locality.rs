@@ -2,6 +2,7 @@
 
 mod examples;
 mod memory;
+mod sources;
 mod unknowns;
 
 use colocate_harness::{ApiServer, Folder, Run};

@@ -13,7 +13,7 @@ use super::service_proxy::ServiceCall;
 use super::{Layouts, SourceRow};
 use crate::api::{ApiError, Resource};
 use crate::inspect::access::{Access, Found, Listing};
-use crate::inspect::audit::Rules;
+use crate::inspect::audit::{ConfigSource, Rules};
 use crate::inspect::kinds::{self, ResourceKind};
 use crate::locality::{
     Adapter, CustomResource, Gap, Layout, NODES_PATH, Nodes, Service, StorageNodes, TokenRef, VOLUMES_PATH,
@@ -41,9 +41,13 @@ pub(super) async fn read(
         let mut found = (Layout::unknown(Gap::NoSource), None);
         for adapter in adapters {
             let layout = match adapter {
-                Adapter::OpenStorage { service, token } => {
-                    open_storage(access, service, token.as_ref(), &hides).await?
-                }
+                Adapter::OpenStorage { service, token } => match callable(service, token.as_ref(), &rules.source) {
+                    Ok(service) => open_storage(access, &service, token.as_ref(), &hides).await?,
+                    Err(why) => {
+                        access.unreadable(kinds::SECRETS, None, &why, &hides);
+                        Err(Gap::NoAnswer(why.into()))
+                    }
+                },
                 Adapter::CustomResource(resource) => custom_resource(access, resource, &hides, progress).await?,
                 Adapter::NodeAffinity => match nodes {
                     Some(nodes) => Ok(layout_of_affinity(volumes.iter(), nodes)),
@@ -146,6 +150,26 @@ async fn open_storage(
         access.unreadable(kinds::SERVICE_PROXY, None, &why, hides);
         Gap::NoAnswer(why.into())
     }))
+}
+
+/// Leaves the namespaces of a Service that may get its token. Whoever can change the configuration in the cluster must not get a
+/// Secret of another namespace, which the person who runs the command may read.
+///
+/// # Errors
+/// None of them may.
+fn callable(service: &Service, token: Option<&TokenRef>, source: &ConfigSource) -> Result<Service, String> {
+    let mut service = service.clone();
+    let Some(TokenRef { namespace, name, .. }) = token.filter(|_| *source != ConfigSource::File) else {
+        return Ok(service);
+    };
+    service.namespaces.retain(|own| own == namespace);
+    if service.namespaces.is_empty() {
+        return Err(format!(
+            "the token of Secret {namespace}/{name} is not sent to Service {} in another namespace: pass the configuration with --config",
+            service.name
+        ));
+    }
+    Ok(service)
 }
 
 /// Reads a bearer token.

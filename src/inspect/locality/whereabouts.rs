@@ -37,7 +37,7 @@ impl Whereabouts {
     /// A failure is reported in `why`. It is also listed as not seen if the configuration names a source.
     pub(in crate::inspect) async fn read(
         reader: &mut Reader,
-        config: &Config,
+        (config, source): (&Config, ConfigSource),
         namespace: &str,
         json: &str,
     ) -> Option<Self> {
@@ -46,19 +46,19 @@ impl Whereabouts {
             return None;
         }
         let node = pod.spec.node_name.clone();
-        Self::ask(reader, config, namespace, json, &pod).await.unwrap_or_else(|error| {
+        Self::ask(reader, (config, source), namespace, json, &pod).await.unwrap_or_else(|error| {
             Some(Self { node, replicas: BTreeSet::new(), locality: "unknown", why: Some(error.to_string()) })
         })
     }
 
     async fn ask(
         reader: &mut Reader,
-        config: &Config,
+        (config, source): (&Config, ConfigSource),
         namespace: &str,
         json: &str,
         pod: &LivePod<'_>,
     ) -> anyhow::Result<Option<Self>> {
-        let rules = Rules::new(config, ConfigSource::File);
+        let rules = Rules::new(config, source);
         let access = &mut reader.access;
         let not_seen = access.not_seen.len();
         let cluster = Cluster::read(access, &rules.policy, Some(namespace)).await?;
