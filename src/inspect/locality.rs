@@ -224,7 +224,7 @@ async fn verdict_of(reader: &Reader, place: &PodPlace, asked: LocalityQuestion<'
         dry_run: false,
         locate: false,
     };
-    let report = question.answer(reader.access.client.clone()).await.ok()?;
+    let report = Box::pin(question.answer(reader.access.client.clone())).await.ok()?;
     Some(report.cause.verdict)
 }
 
