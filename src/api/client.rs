@@ -27,6 +27,8 @@ pub struct ApiClient {
     namespace: Arc<str>,
     /// For a command, the URL of the API server, and the context of the kubeconfig.
     pub(super) server: Option<Arc<str>>,
+    /// Whether requests are retried that the API server cannot answer now.
+    pub(super) retries: bool,
     /// Whether it uses the service account of the pod that this process runs in.
     in_pod: bool,
     pub(super) clock: Clock,
@@ -76,14 +78,12 @@ impl ApiClient {
     /// If neither names a cluster, or the kubeconfig or the token cannot be used.
     pub async fn for_server(process: &Process) -> Result<Self, NotConfigured> {
         let in_pod = std::env::var_os("KUBECONFIG").is_none_or(|path| path.is_empty());
-        let mut config = if in_pod {
+        let config = if in_pod {
             kube::Config::incluster().map_err(|_| NotConfigured::Nowhere)?
         } else {
             let options = KubeConfigOptions::default();
             kube::Config::from_kubeconfig(&options).await.map_err(NotConfigured::Kubeconfig)?
         };
-        // A server retries by its own rules and logs it: kube would retry for a minute without logging.
-        config.default_retry = false;
         let (client, files) = Self::new(config, in_pod, process.clock.clone()).await?;
         for file in files {
             process.tasks.spawn(file.name(), file.follow(process.clone()));
@@ -100,7 +100,7 @@ impl ApiClient {
         let kubeconfig = choice.kubeconfig.map_or_else(Kubeconfig::read, Kubeconfig::read_from);
         let current = kubeconfig.as_ref().ok().and_then(|kubeconfig| kubeconfig.current_context.clone());
         let context = choice.context.map(str::to_owned).or(current);
-        let mut config = match choice {
+        let config = match choice {
             ClusterChoice { kubeconfig: None, context: None } => {
                 kube::Config::infer().await.map_err(NotConfigured::Infer)?
             }
@@ -111,11 +111,10 @@ impl ApiClient {
                 config.await.map_err(NotConfigured::Chosen)?
             }
         };
-        config.default_retry = retries;
         let server = described(&config.cluster_url, context.as_deref());
         // A command ends long before its token expires.
         let (client, _) = Self::new(config, false, Clock::system()).await?;
-        Ok(Self { server: Some(server.into()), ..client })
+        Ok(Self { server: Some(server.into()), retries, ..client })
     }
 
     /// Creates a client that has read its token, and the files to read again.
@@ -124,6 +123,8 @@ impl ApiClient {
         in_pod: bool,
         clock: Clock,
     ) -> Result<(Self, Vec<ClientFile>), NotConfigured> {
+        // A server retries by its own rules and logs it: kube would retry for a minute without logging, and also what it must not.
+        config.default_retry = false;
         let token = take_token_file(&mut config.auth_info);
         let authorities = config.root_cert_file.take();
         let kube = Client::try_from(config.clone()).map_err(NotConfigured::Client)?;
@@ -143,7 +144,7 @@ impl ApiClient {
     fn with_clock(kube: Client, in_pod: bool, clock: Clock) -> Self {
         let namespace = kube.default_namespace().into();
         let access = Arc::new(ArcSwap::from_pointee(Access { kube, authorization: None }));
-        Self { access, namespace, server: None, in_pod, clock }
+        Self { access, namespace, server: None, retries: false, in_pod, clock }
     }
 
     #[cfg(test)]

@@ -6,16 +6,17 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::{AsyncBufRead, AsyncReadExt, TryStreamExt};
 use http_body_util::BodyExt;
-use hyper::header::{AUTHORIZATION, DATE};
+use hyper::header::{AUTHORIZATION, DATE, RETRY_AFTER};
 use hyper::http::request::Builder;
 use hyper::{Request, Response};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use kube::client::Body;
 use serde::Deserialize;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::client::ApiClient;
 use crate::engine::one_line;
@@ -25,6 +26,15 @@ const MAX_MESSAGE: usize = 512;
 
 /// The longest time that a small request may take. An API server that needs longer counts as unavailable.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The statuses after which a command retries: the API server, or the load balancer before it, cannot answer now.
+const RETRIED: [u16; 3] = [429, 503, 504];
+
+/// The status after which a command calls a Service again: the API server limits requests. Other failures are those of the Service.
+const RETRIED_FOR_SERVICES: [u16; 1] = [429];
+
+/// The pause before the first retry. It doubles each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
 
 /// The query by which `managedFields` names colocate as the writer.
 pub(crate) const FIELD_MANAGER: &str = "fieldManager=colocate";
@@ -232,27 +242,46 @@ impl ApiError {
 
 impl ApiClient {
     /// Sends a request, and returns the response as soon as its head arrives with a success status. Every request to
-    /// the API server goes through here. The caller limits the time.
+    /// the API server goes through here. The caller limits the time, also that of retries.
     pub(crate) async fn send(
+        &self,
+        access: (&'static str, Resource),
+        request: Builder,
+        body: Vec<u8>,
+    ) -> Result<Response<Body>, ApiError> {
+        self.send_until(access, request, body, &RETRIED).await
+    }
+
+    /// Sends a request, and again while the response has one of the statuses `retried`, if this client retries.
+    async fn send_until(
         &self,
         (verb, resource): (&'static str, Resource),
         request: Builder,
         body: Vec<u8>,
+        retried: &[u16],
     ) -> Result<Response<Body>, ApiError> {
         let send = async {
             let access = self.access.load_full();
-            let mut request = request.body(Body::from(body)).map_err(kube::Error::HttpError)?;
+            let mut request = request.body(Bytes::from(body)).map_err(kube::Error::HttpError)?;
             if let Some(authorization) = &access.authorization {
                 request.headers_mut().insert(AUTHORIZATION, authorization.clone());
             }
-            let sent = Instant::now();
-            let response = access.kube.send(request).await?;
-            // A 5xx may come from a load balancer, which has its own clock.
-            if !response.status().is_server_error()
-                && let Some(date) = date(&response)
-            {
-                self.clock.record(date, sent);
-            }
+            let mut pause = FIRST_PAUSE;
+            let response = loop {
+                let sent = Instant::now();
+                let response = access.kube.send(request.clone().map(Body::from)).await?;
+                // A 5xx may come from a load balancer, which has its own clock.
+                if !response.status().is_server_error()
+                    && let Some(date) = date(&response)
+                {
+                    self.clock.record(date, sent);
+                }
+                if !self.retries || !retried.contains(&response.status().as_u16()) {
+                    break response;
+                }
+                sleep(retry_after(&response).unwrap_or_default().max(pause)).await;
+                pause = pause.saturating_mul(2);
+            };
             if response.status().is_success() {
                 return Ok(response);
             }
@@ -278,19 +307,30 @@ impl ApiClient {
         request: Builder,
         body: Vec<u8>,
     ) -> Result<Vec<u8>, ApiError> {
-        self.exchange(access, request, body, TIMEOUT).await
+        self.exchange(access, request, body, (TIMEOUT, &RETRIED)).await
     }
 
-    /// Sends a request, and returns the whole body of the response. `within` limits the time.
-    pub(crate) async fn exchange(
+    /// Calls a Service through the API server's proxy, and returns the whole body of the response. `within` limits the time.
+    pub(crate) async fn call_service(
         &self,
         access: (&'static str, Resource),
         request: Builder,
         body: Vec<u8>,
         within: Duration,
     ) -> Result<Vec<u8>, ApiError> {
+        self.exchange(access, request, body, (within, &RETRIED_FOR_SERVICES)).await
+    }
+
+    async fn exchange(
+        &self,
+        access: (&'static str, Resource),
+        request: Builder,
+        body: Vec<u8>,
+        (within, retried): (Duration, &[u16]),
+    ) -> Result<Vec<u8>, ApiError> {
         let mut answer = Vec::new();
-        let call = async { read_body(access, self.send(access, request, body).await?, &mut answer).await };
+        let call =
+            async { read_body(access, self.send_until(access, request, body, retried).await?, &mut answer).await };
         access.1.within(access.0, within, call).await.map_err(|error| self.locate(error))?;
         Ok(answer)
     }
@@ -341,6 +381,12 @@ fn date(response: &Response<Body>) -> Option<Timestamp> {
     DateTimeParser::new().parse_timestamp(date).ok()
 }
 
+/// Returns the pause that a response asks for.
+fn retry_after(response: &Response<Body>) -> Option<Duration> {
+    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
 async fn read_body(
     (verb, resource): (&'static str, Resource),
     response: Response<Body>,
@@ -383,6 +429,51 @@ mod tests {
         };
         tokio::join!(server, client.learn_time());
         clock.read().server
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_retries_what_the_api_server_cannot_answer_now() {
+        for (is_service, status, retries, expected) in [
+            (false, 503, true, 3),
+            (false, 429, true, 3),
+            (false, 504, true, 3),
+            (false, 500, true, 1),
+            (false, 503, false, 1),
+            (true, 503, true, 1),
+            (true, 504, true, 1),
+            (true, 429, true, 3),
+        ] {
+            let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
+            let mut client = ApiClient::for_test(Client::new(service, "default"));
+            client.retries = retries;
+            let (begin, pods) = (Instant::now(), Resource::new("", "pods"));
+            let server = async {
+                let mut count = 0;
+                while let Some((request, respond)) = handle.next_request().await {
+                    assert_eq!(request.into_body().collect().await.unwrap().to_bytes(), "{}");
+                    count += 1;
+                    let status = if count == 3 { 200 } else { status };
+                    let response = Response::builder().status(status).header(RETRY_AFTER, "2");
+                    respond.send_response(response.body(Body::empty()).unwrap());
+                }
+                count
+            };
+            let calls = async {
+                let (request, body) = (Request::post("/a"), b"{}".to_vec());
+                let answer = if is_service {
+                    client.call_service(("create", pods), request, body, TIMEOUT).await
+                } else {
+                    client.call(("create", pods), request, body).await
+                };
+                // Ends the server.
+                drop(client);
+                answer
+            };
+            let (count, answer) = tokio::join!(server, calls);
+            let case = (is_service, status, retries);
+            assert_eq!((count, answer.is_ok()), (expected, expected == 3), "{case:?}");
+            assert_eq!(begin.elapsed().as_secs(), if expected == 3 { 4 } else { 0 }, "{case:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

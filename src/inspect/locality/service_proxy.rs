@@ -79,7 +79,7 @@ impl ServiceCall<'_> {
                 request = request.header(TOKEN_HEADER, *token);
             }
             let body = body.clone().unwrap_or_default().into_bytes();
-            match access.client.exchange((verb, SERVICE_PROXY.resource), request, body, TIMEOUT).await {
+            match access.client.call_service((verb, SERVICE_PROXY.resource), request, body, TIMEOUT).await {
                 Ok(body) => {
                     access.seen.insert(format!("{}/{name}", SERVICE_PROXY.resource));
                     return Ok(Answer::Body(body));

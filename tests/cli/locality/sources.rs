@@ -3,7 +3,7 @@
 use colocate_harness::{ApiServer, Folder};
 use serde_json::json;
 
-use super::{CLAIMS, Objects, PODS, WEBHOOKS, cluster, list};
+use super::{CLAIMS, CONFIG, GATEWAY_NODES, Objects, PODS, WEBHOOKS, cluster, list};
 
 /// Makes the cluster of a colocate with this configuration.
 fn configured(config: &str) -> Objects {
@@ -75,4 +75,18 @@ fn the_clusters_configuration_chooses_no_secret_of_others() {
             assert_eq!(run.out.contains(refused), expected.is_empty(), "{command}: {}{}", run.out, run.err);
         }
     }
+}
+
+#[test]
+fn a_gateway_without_endpoints_is_called_once() {
+    let mut objects = cluster();
+    objects.retain(|(path, _)| *path != GATEWAY_NODES);
+    let folder = Folder::new(&[("own.yaml", CONFIG)]);
+    let server = ApiServer::new(&objects, 503);
+    let run = server.run_command(&folder, "locality --config own.yaml");
+    let asked = server.asked();
+    assert_eq!(asked.iter().filter(|path| *path == GATEWAY_NODES).count(), 1, "{}", run.out);
+    // The API server's own message.
+    let expected = "Service portworx/portworx-api:9021 does not answer: no; not known as a result: where the volumes";
+    assert!(run.out.contains(expected), "{}", run.out);
 }
