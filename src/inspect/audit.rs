@@ -79,6 +79,21 @@ pub(crate) struct Audit {
     pub(crate) files: Option<FileForecast>,
 }
 
+/// Reads the facts of a cluster, with the configuration that decides about them and the webhooks, which are `None` if they cannot be
+/// read.
+pub(super) async fn read_cluster(
+    reader: &mut Reader,
+    config: Option<&Config>,
+    namespace: Option<&str>,
+) -> Result<(Cluster, Rules, Option<Webhooks>), ApiError> {
+    let mut cluster = Cluster::without_storage(&mut reader.access, namespace).await?;
+    let rules = Rules::read(reader, config, namespace, &cluster).await?;
+    cluster.inventory = read_storage(&mut reader.access, &rules.policy, namespace).await?;
+    let webhooks = cluster.webhooks.as_deref().map(Webhooks::read).transpose();
+    let webhooks = webhooks.map_err(|error| kinds::MUTATING_WEBHOOKS.resource.failed("list", error))?;
+    Ok((cluster, rules, webhooks))
+}
+
 impl Audit {
     /// Reads a cluster. `progress` is called with what is read, and again for each object.
     ///
@@ -90,15 +105,9 @@ impl Audit {
         mut progress: impl FnMut(&'static str),
     ) -> Result<Self, ApiError> {
         let namespace = question.namespace;
-        let mut cluster = Cluster::without_storage(&mut reader.access, namespace).await?;
-        let rules = Rules::read(reader, question.config, namespace, &cluster).await?;
+        let (cluster, rules, webhooks) = read_cluster(reader, question.config, namespace).await?;
         let access = &mut reader.access;
         let policy = &rules.policy;
-        cluster.inventory = read_storage(access, policy, namespace).await?;
-        let webhooks = match cluster.webhooks.as_deref().map(Webhooks::read).transpose() {
-            Ok(webhooks) => webhooks,
-            Err(error) => return Err(kinds::MUTATING_WEBHOOKS.resource.failed("list", error)),
-        };
         let strategies = strategies(access).await?;
         let auditor =
             Auditor { rules: &rules, cluster: &cluster, webhooks: webhooks.as_ref(), strategies, plan: question.plan };

@@ -15,8 +15,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::access::Access;
-use super::audit::{Auditor, ConfigSource, Rules};
-use super::cluster::{Cluster, read_storage};
+use super::audit::{Auditor, ConfigSource, read_cluster};
 use super::kinds;
 use super::webhooks::Webhooks;
 use super::why::{Question, Reader, Target};
@@ -126,14 +125,8 @@ impl LocalityReport {
         mut progress: impl FnMut(&'static str),
     ) -> Result<Self, ApiError> {
         let namespace = question.namespace;
-        let mut cluster = Cluster::without_storage(&mut reader.access, namespace).await?;
-        let rules = Rules::read(reader, question.config, namespace, &cluster).await?;
+        let (cluster, rules, webhooks) = read_cluster(reader, question.config, namespace).await?;
         let access = &mut reader.access;
-        cluster.inventory = read_storage(access, &rules.policy, namespace).await?;
-        let webhooks = match cluster.webhooks.as_deref().map(Webhooks::read).transpose() {
-            Ok(webhooks) => webhooks,
-            Err(error) => return Err(kinds::MUTATING_WEBHOOKS.resource.failed("list", error)),
-        };
         let nodes = read_nodes(access, namespace, &mut progress).await?;
         let volumes = BoundVolumes::read(access, &rules, namespace, &mut progress).await?;
         let layouts = layouts::read(access, &rules, &volumes, nodes.as_ref(), &mut progress).await?;
