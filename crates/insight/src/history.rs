@@ -78,7 +78,7 @@ pub struct Endpoints {
     pub since: Timestamp,
 }
 
-/// Whether a replica was ready at some time.
+/// The availability of replicas at some time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Availability {
     /// A replica was ready.

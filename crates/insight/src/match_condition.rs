@@ -92,7 +92,7 @@ const REQUEST_FIELDS: [&str; 10] = [
 const SERVER_FIELDS: [&str; 7] =
     ["uid", "creationTimestamp", "resourceVersion", "generation", "managedFields", "deletionTimestamp", "status"];
 
-/// What a condition may read of an object that never changes after its creation.
+/// The fields of an object that a condition may read and that never change after its creation.
 const FIXED_FIELDS: [&str; 4] =
     ["object.spec.", "object.metadata.name", "object.metadata.namespace", "object.metadata.generateName"];
 

@@ -26,9 +26,9 @@ pub struct FileView<'k> {
 /// Something that may change an object when it is built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PossibleChange {
-    /// What may change it, with its place.
+    /// The cause that may change it, with its place.
     pub cause: String,
-    /// What to do.
+    /// The remedy.
     pub advice: String,
 }
 

@@ -63,7 +63,7 @@ struct Inclusion {
     unknown: Option<Arc<Cause>>,
 }
 
-/// What all files that one `kustomize build` reads have in common.
+/// The facts that all files of one `kustomize build` have in common.
 #[derive(Debug, Default)]
 struct Build {
     /// The folder that is built.

@@ -19,7 +19,7 @@ use colocate_engine::{CLAIM_ANNOTATIONS, CLASS_ANNOTATIONS, Policy, Setting, VOL
 /// The place in a kustomization, or in one of its patches, that may change objects.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Cause {
-    /// What is there, such as "the patch".
+    /// The name of the part, such as "the patch".
     pub(super) what: Box<str>,
     pub(super) file: Arc<str>,
     pub(super) position: Position,
@@ -43,7 +43,7 @@ impl Touch {
     /// Everything.
     pub(super) const ALL: Self = Self(0x7f);
 
-    /// What a decision needs of an object of this kind.
+    /// The parts of an object of this kind that a decision needs.
     pub(super) fn of(kind: DescriptionKind) -> Self {
         let index = DescriptionKind::ALL.iter().position(|own| *own == kind).unwrap_or_default();
         Self(1 << index)
@@ -232,7 +232,7 @@ impl<'t> Target<'t> {
     }
 }
 
-/// What may change, by kind and name, each with its first cause. An empty text stands for all kinds or names.
+/// The parts that may change, by kind and name, each with its first cause. An empty text stands for all kinds or names.
 #[derive(Debug, Default)]
 pub(super) struct Effects(HashMap<Box<str>, EffectsByName>);
 

@@ -27,7 +27,7 @@ pub(super) struct EffectsReader {
     files: HashMap<PathBuf, Arc<PatchFile>>,
 }
 
-/// What a kustomization may change.
+/// The objects that a kustomization may change.
 #[derive(Debug, Default)]
 pub(super) struct KustomizationEffects {
     own: Effects,

@@ -64,7 +64,7 @@ pub struct ValidatedObject<'d> {
     pub ignored: Vec<IgnoredFinding>,
     /// The findings about comments.
     pub comments: Vec<CommentFinding>,
-    /// What a kustomization may change, if rules that are not checked may depend on it.
+    /// The cause by which a kustomization may change it, if rules that are not checked may depend on it.
     change: Option<PossibleChange>,
     /// The facts that rules lack.
     needs: BTreeSet<Needs>,

@@ -41,14 +41,14 @@ pub struct Change {
 pub enum Ground {
     /// It depends on nothing that can have changed without a change of the configuration.
     Fixed,
-    /// What it depends on changed last at that time.
+    /// The last change of the fields that it depends on was at that time.
     Changed(Change),
     /// It may have changed without a trace, for this reason: the time of an entry in `managedFields` is that of the last field that
     /// was added or changed, and not that of a removal.
     Untraced(String),
 }
 
-/// Whether colocate was registered when an object was written.
+/// The state of the registration of colocate when an object was written.
 pub(super) enum Registered {
     Yes,
     /// It came later.
@@ -57,7 +57,7 @@ pub(super) enum Registered {
     NotKnown(String),
 }
 
-/// What is known about calls of colocate for an object when it was written.
+/// The facts about calls of colocate for an object when it was written.
 pub(super) enum Exclusion {
     /// API servers did not call it, for this reason.
     Certain(String),
