@@ -54,7 +54,12 @@ impl TemplateCase<'_> {
         let last = (*written).max(*created);
         let text = last.map_or_else(
             || "its writes are not recorded".to_owned(),
-            |last| format!("its pod template was last written at {last}"),
+            |last| match written {
+                Some(_) => format!(
+                    "its pod template was last written at {last}, apart from writes that only removed fields, which are not recorded"
+                ),
+                None => format!("its pod template was last written at {last}"),
+            },
         );
         let uncertainty = match registration.zip(last).map(|(registration, last)| registration.at(last)) {
             Some(Registered::Later(later)) => return Diagnosis::new(Verdict::BeforeColocate, text).and([later]),
