@@ -27,7 +27,7 @@ use crate::claims::ClaimLimits;
 use crate::companion::{self, Enforcement, Severities};
 use crate::duration::GoDuration;
 use crate::engine::dns;
-use crate::locality::Adapter;
+use crate::locality::StorageDrivers;
 use crate::{engine, file, schedulers};
 
 pub use config_error::ConfigError;
@@ -175,13 +175,13 @@ impl Config {
         serde_saphyr::to_string(self)
     }
 
-    /// Returns the policy of the engine.
+    /// Returns the policy of the engine, without the drivers that have no scheduler.
     pub fn policy(&self) -> engine::Policy {
         let OptOutSection { annotations, labels, owners, namespace_label } = &self.opt_out;
         engine::Policy {
             mode: self.mode,
             templates: self.templates,
-            drivers: engine::Drivers(self.drivers.0.iter().map(DriverEntry::to_engine).collect()),
+            drivers: engine::Drivers(self.drivers.0.iter().filter_map(DriverEntry::to_engine).collect()),
             replaceable: self.replaceable_schedulers.0.clone(),
             opt_out: engine::OptOut {
                 annotations: annotations.iter().map(|key| key.0.as_str().into()).collect(),
@@ -215,9 +215,9 @@ impl Config {
         self.drivers.0.iter().filter_map(DriverEntry::to_presence)
     }
 
-    /// Returns the drivers by rank, each with the sources of the layout of its volumes.
-    pub fn locality(&self) -> impl Iterator<Item = (&str, Vec<Adapter>)> {
-        self.drivers.0.iter().map(|driver| (driver.name.as_str(), driver.adapters()))
+    /// Returns all drivers by rank, each with the sources of the layout of its volumes.
+    pub fn locality(&self) -> StorageDrivers {
+        StorageDrivers(self.drivers.0.iter().map(DriverEntry::to_locality).collect())
     }
 
     /// Returns whether the file names the sources of the layout of a driver's volumes.
@@ -261,11 +261,16 @@ impl FromStr for Config {
 
 impl Check for Config {
     fn check(&self) -> Result<(), String> {
-        let replaceable = |driver: &&DriverEntry| self.replaceable_schedulers.0.allow(Some(driver.scheduler()));
-        match self.drivers.0.iter().find(replaceable) {
-            Some(driver) => Err(format!(
-                "`{}` is the scheduler of driver `{}` and also in replaceableSchedulers: remove it there, or drivers would replace each other's schedulers",
-                driver.scheduler(),
+        let mut schedulers = self.drivers.0.iter().filter_map(|driver| Some((driver, driver.scheduler()?))).peekable();
+        if schedulers.peek().is_none() && self.mode != engine::Mode::Off {
+            return Err(
+                "no driver has a `scheduler`, so nothing could be changed: set that of at least one, or set `mode: off`"
+                    .to_owned(),
+            );
+        }
+        match schedulers.find(|(_, scheduler)| self.replaceable_schedulers.0.allow(Some(scheduler))) {
+            Some((driver, scheduler)) => Err(format!(
+                "`{scheduler}` is the scheduler of driver `{}` and also in replaceableSchedulers: remove it there, or drivers would replace each other's schedulers",
                 driver.name,
             )),
             None => Ok(()),

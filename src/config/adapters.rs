@@ -232,9 +232,9 @@ mod tests {
         let printed = config.to_yaml().unwrap();
         assert_eq!(Config::parse(&printed, "printed").unwrap(), config, "{printed}");
         assert!(config.needs_restart(&Config::default()).is_empty());
-        let mut all: Vec<_> = config.locality().collect();
-        assert_eq!((all.len(), all[0].0), (1, "portworx"));
-        all.remove(0).1
+        let mut all = config.locality().0;
+        assert_eq!((all.len(), &*all[0].name), (1, "portworx"));
+        all.remove(0).adapters
     }
 
     #[test]

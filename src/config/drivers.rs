@@ -1,4 +1,4 @@
-//! `drivers`: the storage drivers that have a scheduler of their own.
+//! `drivers`: the storage drivers. Pods get the scheduler of a driver that has one. The pods of the others are only counted.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -13,7 +13,7 @@ use super::adapters::AdapterEntry;
 use super::section::{Check, section};
 use crate::duration::GoDuration;
 use crate::engine::{self, Away, Evidence, dns};
-use crate::locality::{self, Adapter};
+use crate::locality::{self, Adapter, StorageDriver};
 use crate::schedulers;
 
 /// The lower bound of `staleAfter`. The Lease is polled four times per `staleAfter`, and each poll is a request to the
@@ -34,8 +34,9 @@ pub(super) struct DriverEntry {
     /// The evidence by which its scheduler recognizes volumes, in the order of [`Evidence::ALL`].
     #[serde(skip_serializing_if = "is_all")]
     recognises: Vec<Evidence>,
-    #[serde(serialize_with = "short_if_possible")]
-    scheduler: SchedulerSection,
+    /// `None` for a driver whose pods are only counted.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "short_if_possible")]
+    scheduler: Option<SchedulerSection>,
     /// The sources of the layout of its volumes; `None` for those that are built in.
     #[serde(skip_serializing_if = "Option::is_none")]
     locality: Option<Vec<AdapterEntry>>,
@@ -122,42 +123,71 @@ impl TryFrom<RawDriver> for DriverEntry {
     fn try_from(raw: RawDriver) -> Result<Self, String> {
         let RawDriver { name, provisioners, recognises, scheduler, locality } = raw;
         let built_in = Some(Self::portworx()).filter(|driver| driver.name == name);
-        let missing = |key| format!("driver `{name}` has no `{key}`: only the built-in driver `portworx` can omit it");
         if name.is_empty() {
             return Err("a driver has an empty name: set `name`".to_owned());
         }
         let provisioners = provisioners.or_else(|| Some(built_in.as_ref()?.provisioners.clone()));
-        let provisioners = provisioners.ok_or_else(|| missing("provisioners"))?;
-        let mut scheduler = scheduler.unwrap_or_default();
-        scheduler.name = scheduler.name.or_else(|| built_in?.scheduler.name);
-        let Some(scheduler_name) = &scheduler.name else { return Err(missing("scheduler")) };
+        let provisioners = provisioners.ok_or_else(|| {
+            format!("driver `{name}` has no `provisioners`: only the built-in driver `portworx` can omit it")
+        })?;
         if provisioners.is_empty() {
             return Err(format!(
                 "driver `{name}` has an empty list of provisioners, so it would own no volume: list at least one"
             ));
         }
-        if scheduler_name.is_empty() || provisioners.iter().any(String::is_empty) {
-            return Err(format!("driver `{name}` has an empty name for its scheduler or a provisioner: fill it in"));
+        if provisioners.iter().any(String::is_empty) {
+            return Err(format!("driver `{name}` has an empty name for a provisioner: fill it in"));
         }
-        if provisioners.iter().any(|name| *name == engine::NO_PROVISIONER) {
-            return Err(format!(
-                "driver `{name}` has the provisioner `{}`, which classes of every driver may name because it provisions nothing: remove it, and the driver is found by the bound volume",
-                engine::NO_PROVISIONER
-            ));
+        let scheduler = match scheduler {
+            Some(scheduler) => Some(scheduler.checked(&name, built_in.as_ref())?),
+            None => built_in.and_then(|driver| driver.scheduler),
+        };
+        if scheduler.is_none() {
+            check_counted(&name, locality.as_deref(), recognises.is_some())?;
         }
-        if !dns::is_subdomain(scheduler_name) {
-            return Err(format!(
-                "driver `{name}` has the scheduler `{scheduler_name}`, which is not a DNS subdomain: use the schedulerName of the driver's scheduler, such as stork"
-            ));
-        }
-        if scheduler_name == engine::DEFAULT_SCHEDULER {
-            return Err(format!(
-                "driver `{name}` has the scheduler `{scheduler_name}`, which every pod gets by default: name the driver's own scheduler"
-            ));
-        }
+        check_no_provisioner(&name, &provisioners, scheduler.is_some(), locality.as_deref())?;
         let recognises = recognised(&name, recognises)?;
         Ok(Self { name, provisioners, recognises, scheduler, locality })
     }
+}
+
+/// Checks a driver without a scheduler, whose pods are only counted.
+fn check_counted(name: &str, locality: Option<&[AdapterEntry]>, states_recognition: bool) -> Result<(), String> {
+    let Some(adapters) = locality.filter(|adapters| !adapters.is_empty()) else {
+        return Err(format!(
+            "driver `{name}` has neither `scheduler` nor `locality`, so nothing would use it: set `scheduler` to the one that colocate gives its pods, or `locality` to count its pods with `colocate locality`"
+        ));
+    };
+    if adapters.iter().any(|entry| matches!(entry.adapter, Adapter::Extender(_))) {
+        return Err(format!(
+            "driver `{name}` has a source of kind extender, which belongs to a scheduler, but no `scheduler`: set it, or remove the source"
+        ));
+    }
+    if states_recognition {
+        return Err(format!(
+            "driver `{name}` has the key `recognises`, which is about its scheduler, but no `scheduler`: set it, or remove `recognises`"
+        ));
+    }
+    Ok(())
+}
+
+/// Checks that only a driver of local volumes has the provisioner that provisions nothing.
+fn check_no_provisioner(
+    name: &str,
+    provisioners: &[String],
+    has_scheduler: bool,
+    locality: Option<&[AdapterEntry]>,
+) -> Result<(), String> {
+    let is_counted = !has_scheduler
+        && provisioners.len() == 1
+        && locality.is_some_and(|adapters| adapters.iter().all(|entry| entry.adapter == Adapter::NodeAffinity));
+    if is_counted || provisioners.iter().all(|name| *name != engine::NO_PROVISIONER) {
+        return Ok(());
+    }
+    Err(format!(
+        "driver `{name}` has the provisioner `{0}`, which classes of every driver may name because it provisions nothing: remove it, and the driver is found by the bound volume. To count the pods of local volumes, use a driver of its own: {{name: local, provisioners: [{0}], locality: [{{kind: nodeAffinity}}]}}",
+        engine::NO_PROVISIONER
+    ))
 }
 
 impl DriverEntry {
@@ -167,7 +197,7 @@ impl DriverEntry {
             name: name.to_string(),
             provisioners: provisioners.iter().map(ToString::to_string).collect(),
             recognises,
-            scheduler: SchedulerSection::named(&scheduler),
+            scheduler: Some(SchedulerSection::named(&scheduler)),
             locality: None,
         }
     }
@@ -177,34 +207,44 @@ impl DriverEntry {
         self.locality.as_ref().is_some_and(|entries| !entries.is_empty())
     }
 
-    /// Returns the sources of the layout of its volumes.
-    pub(super) fn adapters(&self) -> Vec<Adapter> {
-        match &self.locality {
+    /// Returns the driver with the sources of the layout of its volumes.
+    pub(super) fn to_locality(&self) -> StorageDriver {
+        let adapters = match &self.locality {
             Some(entries) => entries.iter().map(|entry| entry.adapter.clone()).collect(),
             None => locality::built_in(&self.provisioners),
+        };
+        StorageDriver {
+            name: self.name.as_str().into(),
+            provisioners: self.provisioners.iter().map(|name| name.as_str().into()).collect(),
+            scheduler: self.scheduler().map(Into::into),
+            adapters,
         }
     }
 
-    pub(super) fn scheduler(&self) -> &str {
-        self.scheduler.name.as_deref().unwrap_or_default()
+    /// Returns the name of its scheduler; `None` if its pods are only counted.
+    pub(super) fn scheduler(&self) -> Option<&str> {
+        self.scheduler.as_ref()?.name.as_deref()
     }
 
-    pub(super) fn to_engine(&self) -> engine::Driver {
-        engine::Driver {
+    /// Returns the driver for the engine; `None` if it has no scheduler, so that its pods are left alone.
+    pub(super) fn to_engine(&self) -> Option<engine::Driver> {
+        let scheduler = self.scheduler.as_ref()?;
+        Some(engine::Driver {
             name: self.name.as_str().into(),
             provisioners: self.provisioners.iter().map(|name| name.as_str().into()).collect(),
             recognises: self.recognises.clone(),
-            scheduler: self.scheduler().into(),
-            when_absent: self.scheduler.when_absent,
-            when_stale: self.scheduler.when_stale,
-        }
+            scheduler: self.scheduler()?.into(),
+            when_absent: scheduler.when_absent,
+            when_stale: scheduler.when_stale,
+        })
     }
 
     /// Returns its scheduler with the Leases that show whether it is alive; `None` if no Lease is known.
     pub(super) fn to_presence(&self) -> Option<schedulers::Scheduler> {
         let built_in = Self::portworx();
-        let is_stork = self.name == built_in.name && self.scheduler.name == built_in.scheduler.name;
-        let leases = match self.scheduler.leases() {
+        let is_stork = self.name == built_in.name && self.scheduler() == built_in.scheduler();
+        let scheduler = self.scheduler.as_ref()?;
+        let leases = match scheduler.leases() {
             Some(leases) => leases.into_iter().map(LeaseEntry::into_ref).collect(),
             None if is_stork => stork_leases(),
             None => Vec::new(),
@@ -214,9 +254,9 @@ impl DriverEntry {
         }
         Some(schedulers::Scheduler {
             driver: self.name.as_str().into(),
-            name: self.scheduler().into(),
+            name: self.scheduler()?.into(),
             leases,
-            stale_after: self.scheduler.stale_after.0,
+            stale_after: scheduler.stale_after.0,
         })
     }
 }
@@ -262,6 +302,30 @@ impl SchedulerSection {
     /// Creates a scheduler of this name, with all other keys at their defaults.
     fn named(name: &str) -> Self {
         Self { name: Some(name.to_owned()), ..Self::default() }
+    }
+
+    /// Fills in the name of the built-in driver's scheduler, and checks the name.
+    fn checked(mut self, driver: &str, built_in: Option<&DriverEntry>) -> Result<Self, String> {
+        self.name = self.name.or_else(|| built_in?.scheduler().map(str::to_owned));
+        let Some(name) = &self.name else {
+            return Err(format!(
+                "driver `{driver}` has a `scheduler` without a name: set `name` in it (only the built-in driver `portworx` can omit it)"
+            ));
+        };
+        if name.is_empty() {
+            return Err(format!("driver `{driver}` has an empty name for its scheduler: fill it in"));
+        }
+        if !dns::is_subdomain(name) {
+            return Err(format!(
+                "driver `{driver}` has the scheduler `{name}`, which is not a DNS subdomain: use the schedulerName of the driver's scheduler, such as stork"
+            ));
+        }
+        if name == engine::DEFAULT_SCHEDULER {
+            return Err(format!(
+                "driver `{driver}` has the scheduler `{name}`, which every pod gets by default: name the driver's own scheduler"
+            ));
+        }
+        Ok(self)
     }
 
     /// Returns the Leases that the file has, in either form.
@@ -310,9 +374,12 @@ impl Check for SchedulerSection {
 }
 
 /// Serializes only the name if all other keys have their defaults.
-fn short_if_possible<S: Serializer>(scheduler: &SchedulerSection, serializer: S) -> Result<S::Ok, S::Error> {
-    match &scheduler.name {
-        Some(name) if *scheduler == SchedulerSection::named(name) => name.serialize(serializer),
+///
+/// The signature is that of `serialize_with`. A driver without a scheduler skips the key.
+#[expect(clippy::ref_option, reason = "`serialize_with` passes a reference to the field")]
+fn short_if_possible<S: Serializer>(scheduler: &Option<SchedulerSection>, serializer: S) -> Result<S::Ok, S::Error> {
+    match scheduler.as_ref().and_then(|scheduler| scheduler.name.as_deref()) {
+        Some(name) if *scheduler == Some(SchedulerSection::named(name)) => name.serialize(serializer),
         _ => scheduler.serialize(serializer),
     }
 }
@@ -345,94 +412,4 @@ fn short_or_long<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Sc
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Config;
-
-    #[test]
-    fn a_driver_with_only_its_name_has_the_built_in_values() {
-        let config: Config = "drivers: [{name: portworx}]".parse().unwrap();
-        assert_eq!(config, Config::default());
-    }
-
-    #[test]
-    fn a_scheduler_is_a_name_or_mapping_and_prints_in_short_form() {
-        for short in ["stork", "{}", "{name: stork}", "{whenAbsent: inject, staleAfter: 180s}", "{lease: , leases: }"] {
-            let config: Config = format!("drivers: [{{name: portworx, scheduler: {short}}}]").parse().unwrap();
-            assert_eq!(config, Config::default(), "{short}");
-        }
-        assert!(Config::default().to_yaml().unwrap().contains("scheduler: stork\n"));
-        let lease = "lease: {namespace: storage, name: linstor}";
-        let text = format!(
-            "drivers: [{{name: linstor, provisioners: [x], scheduler: {{name: linstor-scheduler, {lease}, whenStale: skip}}}}]"
-        );
-        let config: Config = text.parse().unwrap();
-        let printed = config.to_yaml().unwrap();
-        for line in ["name: linstor-scheduler", "whenAbsent: inject", "whenStale: skip", "staleAfter: 3m"] {
-            assert!(printed.contains(line), "{line}\n{printed}");
-        }
-        assert_eq!(Config::parse(&printed, "printed").unwrap(), config);
-        let expected = engine::Driver {
-            name: "linstor".into(),
-            provisioners: vec!["x".into()],
-            scheduler: "linstor-scheduler".into(),
-            when_stale: Away::Skip,
-            ..engine::Driver::portworx()
-        };
-        assert_eq!(config.policy().drivers, engine::Drivers(vec![expected]));
-    }
-
-    #[test]
-    fn a_driver_recognises_everything_unless_it_lists_what() {
-        let portworx =
-            |recognises: &str| format!("drivers: [{{name: portworx{recognises}}}]").parse::<Config>().unwrap();
-        let all = "class, betaProvisionerAnnotation, gaProvisionerAnnotation, provisionedBy, staticCsi, inTree, inlineCsi, ephemeral, noProvisioner";
-        for recognises in ["", ", recognises: ", &format!(", recognises: [{all}]")] {
-            assert_eq!(portworx(recognises), Config::default(), "{recognises}");
-        }
-        let some = portworx(", recognises: [inTree, class]");
-        assert_eq!(some.policy().drivers.0[0].recognises, [Evidence::Class, Evidence::InTree]);
-        assert_eq!(Config::parse(&some.to_yaml().unwrap(), "printed").unwrap(), some);
-        assert!(some.needs_restart(&Config::default()).is_empty());
-    }
-
-    #[test]
-    fn a_scheduler_is_watched_if_its_lease_is_known() {
-        let leases = |text: &str| {
-            let config: Config = text.parse().unwrap();
-            let lease = |lease: schedulers::LeaseRef| {
-                (lease.name, lease.namespaces.into_iter().map(Option::unwrap_or_default).collect::<Vec<_>>())
-            };
-            let schedulers = config.schedulers().map(|scheduler| {
-                let leases: Vec<_> = scheduler.leases.into_iter().map(lease).collect();
-                (scheduler.driver.to_string(), scheduler.name.to_string(), leases, scheduler.stale_after)
-            });
-            schedulers.collect::<Vec<_>>()
-        };
-        let three_minutes = Duration::from_mins(3);
-        let lease = |name: &str, namespaces: &[&str]| {
-            (name.to_owned(), namespaces.iter().map(|namespace| (*namespace).to_owned()).collect::<Vec<_>>())
-        };
-        let portworx = |leases| ("portworx".to_owned(), "stork".to_owned(), leases, three_minutes);
-        let default = ["stork-scheduler", "stork"].map(|name| lease(name, &["portworx", "kube-system", ""]));
-        assert_eq!(leases("{}"), [portworx(default.to_vec())]);
-        for (text, expected) in [
-            ("lease: {namespace: a, name: b}", vec![lease("b", &["a"])]),
-            ("leases: [{name: b, namespaces: [a]}]", vec![lease("b", &["a"])]),
-            (
-                "leases: [{name: b, namespaces: [a, c]}, {name: d, namespaces: [a]}]",
-                vec![lease("b", &["a", "c"]), lease("d", &["a"])],
-            ),
-        ] {
-            let text = format!("drivers: [{{name: portworx, scheduler: {{{text}}}}}]");
-            assert_eq!(leases(&text), [portworx(expected)], "{text}");
-        }
-        for text in [
-            "drivers: [{name: portworx, scheduler: another}]",
-            "drivers: [{name: other, provisioners: [x], scheduler: stork}]",
-            "drivers: [{name: portworx, scheduler: {leases: []}}]",
-        ] {
-            assert_eq!(leases(text), [], "{text}");
-        }
-    }
-}
+mod tests;

@@ -112,7 +112,38 @@ fn an_invalid_value_is_rejected_with_advice() {
         ("drivers: [{name: portworx, scheduler: ''}]\n", "empty name for its scheduler"),
         ("drivers: [{name: portworx, scheduler: {name: ''}}]\n", "empty name for its scheduler"),
         ("drivers: [{name: portworx, scheduler: [stork]}]\n", "the name of a scheduler, or a mapping"),
-        ("drivers: [{name: linstor, provisioners: [x], scheduler: {}}]\n", "driver `linstor` has no `scheduler`"),
+        (
+            "drivers: [{name: linstor, provisioners: [x], scheduler: {}}]\n",
+            "driver `linstor` has a `scheduler` without a name: set `name` in it",
+        ),
+        (
+            "drivers: [{name: portworx}, {name: longhorn, provisioners: [x]}]\n",
+            "driver `longhorn` has neither `scheduler` nor `locality`, so nothing would use it: set `scheduler` to",
+        ),
+        (
+            "drivers: [{name: portworx}, {name: longhorn, provisioners: [x], locality: []}]\n",
+            "driver `longhorn` has neither `scheduler` nor `locality`",
+        ),
+        (
+            "drivers: [{name: portworx}, {name: a, provisioners: [x], locality: [{kind: extender}]}]\n",
+            "driver `a` has a source of kind extender, which belongs to a scheduler, but no `scheduler`: set it",
+        ),
+        (
+            "drivers: [{name: portworx}, {name: a, provisioners: [x], recognises: [class], locality: [{kind: nodeAffinity}]}]\n",
+            "driver `a` has the key `recognises`, which is about its scheduler, but no `scheduler`: set it",
+        ),
+        (
+            "drivers: [{name: portworx}, {name: a, provisioners: [kubernetes.io/no-provisioner], scheduler: b, locality: [{kind: nodeAffinity}]}]\n",
+            "To count the pods of local volumes, use a driver of its own: {name: local, provisioners: [kubernetes.io/no-provisioner], locality: [{kind: nodeAffinity}]}",
+        ),
+        (
+            "drivers: [{name: portworx}, {name: a, provisioners: [kubernetes.io/no-provisioner], locality: [{kind: customResource, name: topolvm}]}]\n",
+            "driver `a` has the provisioner `kubernetes.io/no-provisioner`",
+        ),
+        (
+            "drivers: [{name: a, provisioners: [x], locality: [{kind: nodeAffinity}]}]\n",
+            "no driver has a `scheduler`, so nothing could be changed: set that of at least one, or set `mode: off`",
+        ),
         (
             "drivers: [{name: portworx, scheduler: {whenStale: skip}}]\n",
             "config.yaml:1:39: `whenStale: skip` needs `leases` that show whether the scheduler is alive: set the Leases of the leader elections of its processes, such as leases: [{name: stork-scheduler, namespaces: [kube-system]}]",

@@ -129,35 +129,44 @@ impl LocalityReport {
         let access = &mut reader.access;
         let nodes = read_nodes(access, namespace, &mut progress).await?;
         let volumes = BoundVolumes::read(access, &rules, namespace, &mut progress).await?;
-        let layouts = layouts::read(access, &rules, &volumes, nodes.as_ref(), &mut progress).await?;
+        let mut layouts =
+            layouts::read(access, &rules, (&volumes, &volumes.drivers), nodes.as_ref(), &mut progress).await?;
         let mut report = Self { config: rules.source.clone(), ..Self::default() };
         let is_active = webhooks.as_ref().is_some_and(Webhooks::has_colocate) && rules.policy.mode == Mode::Inject;
         let strategies = Strategies::NotInstalled;
         let auditor =
             Auditor { rules: &rules, cluster: &cluster, webhooks: webhooks.as_ref(), strategies, plan: false };
-        let judge = Judge { auditor: &auditor, volumes: &volumes, layouts: &layouts, nodes: nodes.as_ref(), is_active };
         let Some(workload) = rules.policy.workloads.find("", "v1", "Pod") else { return Ok(report) };
-        let hides = "whether pods run where their data is";
-        let pods = reader.access.list(kinds::PODS, namespace, hides, |list: &mut PodList<'_>, item| {
-            progress("pods");
-            judge.add(workload, list, item)
-        });
-        let Some(list) = pods.await? else {
+        let none = Layouts::default();
+        let judge = Judge { auditor: &auditor, volumes: &volumes, layouts: &none, nodes: nodes.as_ref(), is_active };
+        let first = Judge { layouts: &layouts, ..judge };
+        let first = PodList::read(&mut reader.access, first, (workload, namespace), "pods", &mut progress);
+        let list = match first.await? {
+            Some(PodList { not_queried, .. }) if !not_queried.is_empty() => {
+                // A list is read in pages and not kept, so it is read again.
+                let access = &mut reader.access;
+                let more = (&volumes, &not_queried);
+                layouts.add(layouts::read(access, &rules, more, nodes.as_ref(), &mut progress).await?);
+                let judge = Judge { layouts: &layouts, ..judge };
+                PodList::read(access, judge, (workload, namespace), "pods again", &mut progress).await?
+            }
+            list => list,
+        };
+        let Some(mut list) = list else {
             report.sources = layouts.sources(&rules, &BTreeSet::new());
             return Ok(report);
         };
-        let mut list: PodList<'_> = list;
         let asked = std::mem::take(&mut list.asked);
         let answers = asked_pods::ask(&mut reader.access, &layouts, &asked, &mut progress).await?;
         list.add_asked(asked, &answers);
         report.sources = layouts.sources(&rules, &asked_pods::answered(&answers));
-        Box::pin(report.add(list, &judge, reader, question)).await;
+        Box::pin(report.add(list, &Judge { layouts: &layouts, ..judge }, reader, question)).await;
         Ok(report)
     }
 
     /// Counts the pods, and finds the reasons of those that are not local, for which all pods must be known.
     async fn add(&mut self, list: PodList<'_>, judge: &Judge<'_>, reader: &Reader, question: LocalityQuestion<'_>) {
-        let PodList { mut shares, non_local, unknown, more, nodes, asked: _ } = list;
+        let PodList { mut shares, non_local, unknown, more, nodes, asked: _, not_queried: _ } = list;
         // Without the pods of other namespaces, no node is considered full.
         let nodes = nodes.or_else(|| judge.nodes.cloned());
         let mut gain = nodes.clone().filter(|_| question.namespace.is_none()).map(Gain::new);
@@ -166,7 +175,7 @@ impl LocalityReport {
             let verdict = if judged.is_wrong() { verdicts.next().flatten() } else { None };
             let JudgedPod { place, locality, pod, expectation, demand, would_reach_colocate, has_controller } = judged;
             let circumstances = Circumstances {
-                drivers: &judge.auditor.rules.policy.drivers,
+                drivers: &judge.auditor.rules.drivers,
                 expectation: &expectation,
                 verdict,
                 would_reach_colocate,
@@ -242,6 +251,7 @@ async fn read_nodes(
 }
 
 /// The layouts of the drivers.
+#[derive(Default)]
 struct Layouts {
     /// The layouts, each with its source.
     layouts: HashMap<Arc<str>, (Layout, Option<String>)>,

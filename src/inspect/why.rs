@@ -50,8 +50,13 @@ impl Question<'_> {
         let Self { target, namespace, cluster, config, dry_run: is_tried, locate } = self;
         let mut reader = Reader::new(client);
         // The name of the ConfigMap is not shown here.
-        let source = if config.is_some() { ConfigSource::File } else { ConfigSource::Cluster(String::new()) };
+        let is_named = config.is_some();
         let mut explainer = Explainer::new(&mut reader, Kubectl(cluster), namespace, config).await?;
+        let source = match (is_named, explainer.config_is_assumed) {
+            (true, _) => ConfigSource::File,
+            (false, true) => ConfigSource::NotSeen,
+            (false, false) => ConfigSource::Cluster(String::new()),
+        };
         let kind = explainer.kinds.resolve(target)?;
         let json = explainer.get(kind, &target.name).await?;
         let mut explanation =
@@ -76,8 +81,8 @@ impl Question<'_> {
         }
         let (pods, pod_count) = pods.unzip();
         let Explanation { created, cause, claims, webhooks, .. } = explanation;
-        let has_driver = claims.iter().any(|claim| claim.driver.is_some());
-        let place = if kind.is_pod() && locate && has_driver {
+        let may_count = Whereabouts::may_count(&config.locality(), &source, &claims);
+        let place = if kind.is_pod() && locate && may_count {
             Box::pin(Whereabouts::read(&mut reader, (&config, source), namespace, &json)).await
         } else {
             None

@@ -111,3 +111,36 @@ fn the_programs_defaults_are_current() {
     });
     assert_eq!(file("files/defaults.yaml").parse::<Config>().unwrap(), Config::default());
 }
+
+/// The webhook, its conditions and the permissions of the server are those without these drivers, and no pod is replaced.
+#[test]
+fn a_driver_without_a_scheduler_changes_only_the_file() {
+    let counted = [
+        "{name: longhorn, provisioners: [driver.longhorn.io], locality: [{kind: customResource, name: longhorn}]}",
+        "{name: local, provisioners: [kubernetes.io/no-provisioner], locality: [{kind: nodeAffinity}]}",
+    ];
+    let all = |drivers: &[&str]| {
+        let rendered = render(&format!("config: {{drivers: [{}]}}", drivers.join(", ")));
+        let mut objects = rendered.objects().to_vec();
+        let (mut file, mut rest) = (None, Vec::new());
+        for object in objects.drain(..) {
+            if object["kind"] == "ConfigMap" && object["metadata"]["name"] == "colocate" {
+                file = object["data"]["config.yaml"].as_str().map(str::to_owned);
+            } else {
+                rest.push(object);
+            }
+        }
+        (file.unwrap(), rest)
+    };
+    let (_, before) = all(&["{name: portworx}"]);
+    for drivers in [[counted[0], "{name: portworx}", counted[1]], ["{name: portworx}", counted[0], counted[1]]] {
+        let (file, after) = all(&drivers);
+        assert_eq!(after, before, "{drivers:?}");
+        let config = Config::parse(&file, "config.yaml").unwrap();
+        assert_eq!(config.policy(), Config::default().policy());
+        assert_eq!(config.locality().0.len(), 3);
+    }
+    // Without any scheduler, the webhook exists and changes nothing.
+    let only = render(&format!("config: {{mode: 'off', drivers: [{}]}}", counted[0]));
+    assert!(only.text.contains("zz-colocate") && !only.text.contains("nil"), "{}", only.text);
+}

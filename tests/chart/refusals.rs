@@ -68,7 +68,34 @@ fn helm_rejects_many_configurations_that_the_program_rejects() {
     render(&workload("update: false"));
     for (values, message) in [
         ("config: {drivers: [{name: a, scheduler: b}]}", "driver a in config.drivers has no provisioners: set it"),
-        ("config: {drivers: [{name: a, provisioners: [b]}]}", "driver a in config.drivers has no scheduler: set it"),
+        (
+            "config: {drivers: [{name: portworx}, {name: a, provisioners: [b]}]}",
+            "driver a in config.drivers has no scheduler and no locality: set the scheduler",
+        ),
+        (
+            "config: {drivers: [{name: portworx}, {name: a, provisioners: [b], locality: []}]}",
+            "driver a in config.drivers has no scheduler and no locality: set the scheduler",
+        ),
+        (
+            "config: {drivers: [{name: portworx}, {name: a, provisioners: [b], locality: [{kind: extender}]}]}",
+            "driver a in config.drivers has a source of kind extender, but no scheduler: set it",
+        ),
+        (
+            "config: {drivers: [{name: portworx}, {name: a, provisioners: [b], recognises: [class], locality: [{kind: nodeAffinity}]}]}",
+            "driver a in config.drivers has recognises, but no scheduler: set it",
+        ),
+        (
+            "config: {drivers: [{name: a, provisioners: [b], locality: [{kind: nodeAffinity}]}]}",
+            "no driver in config.drivers has a scheduler, so nothing could be changed: set that",
+        ),
+        (
+            "config: {drivers: [{name: portworx, provisioners: [kubernetes.io/no-provisioner]}]}",
+            "driver portworx in config.drivers has the provisioner kubernetes.io/no-provisioner, which only",
+        ),
+        (
+            "config: {drivers: [{name: portworx}, {name: a, provisioners: [kubernetes.io/no-provisioner], scheduler: b, locality: [{kind: nodeAffinity}]}]}",
+            "driver a in config.drivers has the provisioner kubernetes.io/no-provisioner, which only",
+        ),
         ("config: {drivers: [{name: a, provisioners: [], scheduler: b}]}", "at '/config/drivers/0/provisioners"),
         ("config: {drivers: [{name: portworx, scheduler: ''}]}", "at '/config/drivers/0/scheduler"),
         ("config: {optOut: {namespaceLabel: ''}}", "at '/config/optOut/namespaceLabel"),
@@ -85,7 +112,7 @@ fn helm_rejects_many_configurations_that_the_program_rejects() {
         (&workload("group: a."), "at '/config/customWorkloads/0/group"),
         (
             "config: {drivers: [{name: a, provisioners: [b], scheduler: {whenAbsent: skip}}]}",
-            "driver a in config.drivers has no scheduler: set it",
+            "driver a in config.drivers has a scheduler without a name: set it",
         ),
         ("config: {drivers: [{name: a, provisioners: [b], scheduler: {name: ''}}]}", "at '/config/drivers/0/scheduler"),
     ] {

@@ -172,10 +172,6 @@ fn the_chart_may_be_a_dependency() {
 fn names_and_paths_that_the_program_refuses_are_rejected() {
     for (config, place) in [
         ("{drivers: []}", "at '/config/drivers'"),
-        (
-            "{drivers: [{name: portworx, provisioners: [kubernetes.io/no-provisioner]}]}",
-            "at '/config/drivers/0/provisioners/0'",
-        ),
         ("{drivers: [{name: portworx, scheduler: my_scheduler}]}", "at '/config/drivers/0/scheduler'"),
         ("{drivers: [{name: portworx, scheduler: {name: gke.io/a}}]}", "at '/config/drivers/0/scheduler"),
         ("{replaceableSchedulers: [a b]}", "at '/config/replaceableSchedulers/0'"),

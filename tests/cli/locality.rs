@@ -2,6 +2,7 @@
 
 mod examples;
 mod memory;
+mod schedulers;
 mod sources;
 mod unknowns;
 
@@ -22,13 +23,13 @@ const GATEWAY_NODES: &str = "/api/v1/namespaces/portworx/services/portworx-api:9
 const GATEWAY_VOLUMES: &str =
     "/api/v1/namespaces/portworx/services/portworx-api:9021/proxy/v1/volumes/inspectwithfilters";
 
-/// Four drivers, each with another source. Longhorn and LINSTOR have no scheduler of these names; only the sources matter.
+/// Four drivers, each with another source. Longhorn and the local volumes have no scheduler.
 const CONFIG: &str = "
 drivers:
 - name: portworx
-- {name: longhorn, provisioners: [driver.longhorn.io], scheduler: longhorn-scheduler}
+- {name: longhorn, provisioners: [driver.longhorn.io], locality: [{kind: customResource, name: longhorn}]}
 - {name: linstor, provisioners: [linstor.csi.linbit.com], scheduler: linstor-scheduler}
-- {name: local, provisioners: [local.example.com], scheduler: local-scheduler, locality: [{kind: nodeAffinity}]}
+- {name: local, provisioners: [local.example.com], locality: [{kind: nodeAffinity}]}
 ";
 
 type Objects = Vec<(&'static str, Value)>;
@@ -115,9 +116,9 @@ fn cluster() -> Objects {
         pod("unnamed", "stork", "n1", &["unnamed"]),
         pod("absent", "stork", "n1", &["absent"]),
         pod("lh-local", "default-scheduler", "n1", &["lh"]),
-        pod("lh-remote", "longhorn-scheduler", "n3", &["lh"]),
+        pod("lh-remote", "default-scheduler", "n3", &["lh"]),
         pod("linstor-diskless", "linstor-scheduler", "n3", &["li"]),
-        pod("local-local", "local-scheduler", "n2", &["lo"]),
+        pod("local-local", "default-scheduler", "n2", &["lo"]),
         pod("other", "default-scheduler", "n1", &["other"]),
         pod("plain", "default-scheduler", "n1", &[]),
         ended,
@@ -237,10 +238,11 @@ fn each_pod_has_its_locality_and_reason() {
     assert_eq!(document["notLocal"][2]["whyNot"][0]["text"], "n3 is cordoned");
     assert_eq!(document["notLocal"][0]["replicas"], json!(["n1", "n2"]));
     // Pods with the right scheduler would be placed again on their replicas; so would `wrong`, which colocate decides about.
-    let gain = [("wrong", "n1"), ("lh-remote", "n1"), ("linstor-diskless", "n1")];
+    // No scheduler would bring `lh-remote` to its replica.
+    let gain = [("wrong", "n1"), ("linstor-diskless", "n1")];
     let would: Vec<_> =
         each(&document, "notLocal", "/wouldRunOn").into_iter().filter(|(_, node)| *node != "-").collect();
-    assert_eq!((would, &document["gain"]), (gain.to_vec(), &json!(3)));
+    assert_eq!((would, &document["gain"]), (gain.to_vec(), &json!(2)));
     assert_eq!(
         each(&document, "unknown", "/reason"),
         [("unlisted", "volume-not-listed"), ("unnamed", "node-not-named"), ("absent", "claim-not-known")]
@@ -412,7 +414,7 @@ fn metrics_have_the_labels_of_the_groups() {
         r#"colocate_locality_pods{driver="portworx",locality="remote"} 3"#,
         r#"colocate_locality_pods{driver="local",locality="local"} 1"#,
         r#"colocate_locality_reasons{reason="no-common-node"} 1"#,
-        "colocate_locality_gain_pods 3",
+        "colocate_locality_gain_pods 2",
         "colocate_locality_not_seen 0",
     ] {
         assert!(run.out.lines().any(|own| own == line), "{line}\n{}", run.out);

@@ -19,7 +19,8 @@ pub(crate) const HOME: &str = "locality";
 /// The number of requests in flight.
 const AT_ONCE: usize = 16;
 
-/// The configuration: each driver with its source. All have the scheduler of this control plane, so that only the data matters.
+/// The configuration: each driver with its source. Those with a scheduler have the one of this control plane, so that only the data
+/// matters.
 pub(crate) const CONFIG: &str = "
 drivers:
 - name: portworx
@@ -27,12 +28,12 @@ drivers:
   - kind: openStorage
     service: {tls: true}
     token: {namespace: portworx, name: px-user-token, key: auth-token}
-- {name: longhorn, provisioners: [driver.longhorn.io], scheduler: stork, recognises: [class, provisionedBy]}
-- {name: hwameistor, provisioners: [lvm.hwameistor.io], scheduler: stork}
-- {name: topolvm, provisioners: [topolvm.io], scheduler: stork}
-- {name: openebs-lvm, provisioners: [local.csi.openebs.io], scheduler: stork}
+- {name: longhorn, provisioners: [driver.longhorn.io], locality: [{kind: customResource, name: longhorn}]}
+- {name: hwameistor, provisioners: [lvm.hwameistor.io], scheduler: stork, recognises: [class, provisionedBy]}
+- {name: topolvm, provisioners: [topolvm.io], locality: [{kind: customResource, name: topolvm}]}
+- {name: openebs-lvm, provisioners: [local.csi.openebs.io], locality: [{kind: customResource, name: openebs-lvm}]}
 - {name: linstor, provisioners: [linstor.csi.linbit.com], scheduler: stork}
-- {name: local, provisioners: [local.example.test], scheduler: stork, locality: [{kind: nodeAffinity}]}
+- {name: local, provisioners: [kubernetes.io/no-provisioner], locality: [{kind: nodeAffinity}]}
 - {name: scored, provisioners: [scored.example.test], scheduler: stork, locality: [{kind: extender}]}
 - {name: silent, provisioners: [silent.example.test], scheduler: stork}
 ";

@@ -94,6 +94,14 @@ pub(crate) fn claim(volume: &Volume) -> [Creation; 2] {
         let nodes: Vec<_> = volume.replicas.iter().map(|(node, _)| node_name(*node)).collect();
         let terms =
             json!([{"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": nodes}]}]);
+        // Some are created by the static provisioner, which writes its name.
+        let spec = bound["spec"].as_object_mut().unwrap();
+        spec.remove("csi");
+        spec.insert("local".to_owned(), json!({"path": format!("/mnt/{claim}")}));
+        bound["metadata"]["annotations"] = match claim.len() % 2 {
+            0 => json!({"pv.kubernetes.io/provisioned-by": "local-volume-provisioner"}),
+            _ => json!({}),
+        };
         bound["spec"]["nodeAffinity"] = json!({"required": {"nodeSelectorTerms": terms}});
     }
     let claims = format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims");

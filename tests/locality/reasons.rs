@@ -23,20 +23,21 @@ type Case = (&'static str, &'static str, &'static [&'static str], usize, fn(&mut
 /// A claim with its driver and the nodes of its replicas, each with whether it is healthy.
 type ClaimCase = (&'static str, Driver, &'static [(usize, bool)]);
 
-const CLAIMS: [ClaimCase; 10] = [
+const CLAIMS: [ClaimCase; 11] = [
     ("one", Driver::Portworx, &[(1, true)]),
     ("two", Driver::Portworx, &[(2, true)]),
     ("lost", Driver::Portworx, &[(OFFLINE, true)]),
     ("failed", Driver::Longhorn, &[(1, true), (2, false)]),
-    ("static", Driver::Longhorn, &[(1, true)]),
-    ("class", Driver::Longhorn, &[(1, true)]),
+    ("static", Driver::Hwameistor, &[(1, true)]),
+    ("class", Driver::Hwameistor, &[(1, true)]),
     ("cordoned", Driver::Portworx, &[(CORDONED, true)]),
     ("tainted", Driver::Portworx, &[(TAINTED, true)]),
     ("full", Driver::Portworx, &[(FULL, true)]),
-    ("younger", Driver::Longhorn, &[]),
+    ("younger", Driver::Hwameistor, &[]),
+    ("free", Driver::Longhorn, &[(1, true)]),
 ];
 
-const CASES: [Case; 15] = [
+const CASES: [Case; 16] = [
     ("no-healthy-replica", "stork", &["lost"], 2, |_| ()),
     ("no-common-node", "stork", &["one", "two"], 3, |_| ()),
     ("replica-failed", "stork", &["failed"], 2, |_| ()),
@@ -47,6 +48,7 @@ const CASES: [Case; 15] = [
     ("not-recognized", "default-scheduler", &["static"], 2, |_| ()),
     ("wrong-scheduler", "default-scheduler", &["one"], 2, |_| ()),
     ("other-scheduler", "volcano", &["one"], 2, |_| ()),
+    ("no-scheduler", "default-scheduler", &["free"], 2, |_| ()),
     ("claim-not-recognized", "stork", &["class", "static"], 2, |_| ()),
     ("nodes-excluded", "stork", &["one"], 2, |pod| {
         pod["spec"]["nodeSelector"] = json!({"kubernetes.io/hostname": "node-2"});
@@ -92,6 +94,7 @@ pub(crate) fn each_reason_is_found_for_real(cluster: &Cluster) {
     let unbound = CASES.iter().filter(|(name, ..)| *name != "node-chosen");
     cluster.bind(unbound.map(|(name, _, _, node, _)| (NAMESPACE, *name, *node)));
     let database = bound_database(cluster);
+    let daemon = bound_daemon(cluster);
     create_a_younger_replica(cluster, &volumes[9]);
     kubectl.run(&format!("cordon {}", node_name(CORDONED)));
     kubectl.run(&format!("taint node {} dedicated=batch:NoSchedule", node_name(TAINTED)));
@@ -122,6 +125,8 @@ pub(crate) fn each_reason_is_found_for_real(cluster: &Cluster) {
     }
     let advice = found["no-common-node"]["whyNot"][0]["advice"].as_str().unwrap();
     assert!(advice.contains("VolumePlacementStrategy that has `volumeAffinity`"), "{advice}");
+    let daemon = &found[&*daemon]["whyNot"];
+    assert_eq!((&daemon[0]["reason"], daemon.as_array().unwrap().len()), (&json!("daemon-set"), 1), "{daemon}");
     // Only a pod with a controller comes back after an eviction.
     assert_eq!((&found[&*database]["wouldRunOn"], &document["gain"]), (&json!("node-1"), &json!(1)));
 
@@ -183,9 +188,23 @@ fn bound_database(cluster: &Cluster) -> String {
     name
 }
 
+/// Creates a DaemonSet whose one pod is not where its data is, and returns the name of that pod.
+fn bound_daemon(cluster: &Cluster) -> String {
+    let within = cluster.control_plane.kubectl().within(NAMESPACE);
+    let labels = json!({"app": "daemon"});
+    let mut spec = bare_pod(NAMESPACE, "daemon", "stork", &["one"])["spec"].take();
+    spec["nodeSelector"] = json!({"kubernetes.io/hostname": "node-2"});
+    let template = json!({"metadata": {"labels": labels}, "spec": spec});
+    let set = json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "daemon"}, "spec": {"selector": {"matchLabels": labels}, "template": template}});
+    within.feed("create -f -", &set.to_string());
+    let name = within.watch("pods -l app=daemon", |pod| Some(pod.name().to_owned()));
+    cluster.bind([(NAMESPACE, &*name, 2)]);
+    name
+}
+
 /// Creates a replica until it is younger than the pod. Times in Kubernetes have a resolution of one second.
 fn create_a_younger_replica(cluster: &Cluster, volume: &Volume) {
-    let within = cluster.control_plane.kubectl().within("longhorn-system");
+    let kubectl = cluster.control_plane.kubectl();
     let pod = background_get(cluster, &format!("/api/v1/namespaces/{NAMESPACE}/pods/replica-younger"));
     let created = pod["metadata"]["creationTimestamp"].as_str().unwrap().to_owned();
     let moved = Volume { replicas: vec![(1, true)], ..volume.clone() };
@@ -193,12 +212,12 @@ fn create_a_younger_replica(cluster: &Cluster, volume: &Volume) {
     let began = Instant::now();
     loop {
         cluster.create(objects::custom_resources(&moved));
-        let replica = within.object(&format!("get replicas.longhorn.io {name}"));
+        let replica = kubectl.object(&format!("get localvolumereplicas.hwameistor.io {name}"));
         if replica.text("/metadata/creationTimestamp") > &*created {
             return;
         }
         assert!(began.elapsed() < WAIT_TIMEOUT, "the replica is not younger than {created}");
-        within.run(&format!("delete replicas.longhorn.io {name}"));
+        kubectl.run(&format!("delete localvolumereplicas.hwameistor.io {name}"));
     }
 }
 

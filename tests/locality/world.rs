@@ -32,7 +32,7 @@ pub(crate) enum Driver {
     TopoLvm,
     OpenEbs,
     Linstor,
-    /// The node affinity of the volumes.
+    /// The node affinity of volumes that were created by hand.
     Local,
     /// The extender of the scheduler.
     Scored,
@@ -76,7 +76,7 @@ impl Driver {
             Self::TopoLvm => "topolvm.io",
             Self::OpenEbs => "local.csi.openebs.io",
             Self::Linstor => "linstor.csi.linbit.com",
-            Self::Local => "local.example.test",
+            Self::Local => "kubernetes.io/no-provisioner",
             Self::Scored => "scored.example.test",
             Self::Silent => "silent.example.test",
         }

@@ -67,20 +67,24 @@ for which the RBAC rules are already gone.
 {{- /* Policies such as `whenAbsent` take effect without a restart. */ -}}
 {{- range $key := keys $scheduler }}{{ if hasPrefix "when" $key }}{{ $scheduler = omit $scheduler $key }}{{ end }}{{ end -}}
 {{- end -}}
-{{- $schedulers = append $schedulers $scheduler -}}
+{{- if or $scheduler (eq .name "portworx") }}{{ $schedulers = append $schedulers $scheduler }}{{ end -}}
 {{- end -}}
 {{- $limits := omit $config.missingClaim "wait" "then" -}}
 {{- list $config.namespaces $config.events $config.tls $config.drain $limits $schedulers | toJson -}}
 {{- end -}}
 
-{{/* The drivers, with the built-in driver's defaults filled in: `{provisioners, scheduler, leases}`, the latter two as names. */}}
+{{/*
+The drivers that have a scheduler, with the built-in driver's defaults filled in: `{provisioners, recognises, scheduler, leases}`, the
+latter two as names. The others are only counted by `colocate locality`.
+*/}}
 {{- define "colocate.drivers" -}}
 {{- $builtIn := first (.Files.Get "files/defaults.yaml" | fromYaml).drivers -}}
 {{- $drivers := list -}}
 {{- range (include "colocate.config" . | fromJson).drivers -}}
 {{- $isBuiltIn := eq .name $builtIn.name -}}
 {{- $scheduler := kindIs "map" .scheduler | ternary .scheduler (dict "name" .scheduler) -}}
-{{- $name := $scheduler.name | default $builtIn.scheduler -}}
+{{- $name := $scheduler.name | default (ternary $builtIn.scheduler "" $isBuiltIn) -}}
+{{- if $name -}}
 {{- $leases := list -}}
 {{- if kindIs "slice" $scheduler.leases -}}
 {{- range $scheduler.leases }}{{ $leases = append $leases .name }}{{ end -}}
@@ -90,7 +94,8 @@ for which the RBAC rules are already gone.
 {{- $leases = list "stork-scheduler" "stork" -}}
 {{- end -}}
 {{- $provisioners := .provisioners | default $builtIn.provisioners -}}
-{{- $drivers = append $drivers (dict "provisioners" $provisioners "scheduler" $name "leases" $leases) -}}
+{{- $drivers = append $drivers (dict "provisioners" $provisioners "recognises" .recognises "scheduler" $name "leases" $leases) -}}
+{{- end -}}
 {{- end -}}
 {{- toJson $drivers -}}
 {{- end -}}

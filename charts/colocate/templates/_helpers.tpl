@@ -97,10 +97,10 @@ its pod has no permissions: set test.serviceAccountName to one that can create D
 
 {{/* Whether the first driver's scheduler recognizes a volume that a pod can mount without a claim. */}}
 {{- define "colocate.probes" -}}
-{{- $driver := first (include "colocate.config" . | fromJson).drivers -}}
-{{- $provisioners := (first (include "colocate.drivers" . | fromJsonArray)).provisioners -}}
-{{- $recognises := $driver.recognises | default (list "inlineCsi") -}}
-{{- if or (has "inlineCsi" $recognises) (and (has "inTree" $recognises) (has "kubernetes.io/portworx-volume" $provisioners)) }}true{{ end -}}
+{{- with first (include "colocate.drivers" . | fromJsonArray) -}}
+{{- $recognises := .recognises | default (list "inlineCsi") -}}
+{{- if or (has "inlineCsi" $recognises) (and (has "inTree" $recognises) (has "kubernetes.io/portworx-volume" .provisioners)) }}true{{ end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* Whether the chart has a test. It needs a namespace and a ServiceAccount, either created with its role or provided. */}}

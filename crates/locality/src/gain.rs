@@ -36,7 +36,11 @@ impl Gain {
     pub fn add(&mut self, candidate: EvictionCandidate<'_>) -> Option<String> {
         let EvictionCandidate { pod, circumstances, has_controller } = candidate;
         let recognized = pod.counted().any(|volume| volume.recognized);
-        if !has_controller || !recognized || !circumstances.would_have_scheduler(pod) {
+        if !has_controller
+            || circumstances.demand.is_of_daemon_set
+            || !recognized
+            || !circumstances.would_be_placed(pod)
+        {
             return None;
         }
         let demand = circumstances.demand;
@@ -56,12 +60,12 @@ impl Gain {
 mod tests {
     use std::cell::Cell;
 
-    use colocate_engine::{Drivers, Reason};
+    use colocate_engine::Reason;
     use colocate_insight::{Expectation, Verdict};
     use serde_json::json;
 
     use super::*;
-    use crate::why_not::tests::{expectation, pod, replicas};
+    use crate::why_not::tests::{expectation, pod, portworx, replicas};
     use crate::{Node, PodDemand};
 
     /// Two nodes with room for two pods and for one.
@@ -80,7 +84,7 @@ mod tests {
 
     #[test]
     fn each_pod_takes_its_room() {
-        let (drivers, demand, on) = (Drivers::default(), demand(), replicas(&["n1", "n2"], None));
+        let (drivers, demand, on) = (portworx(), demand(), replicas(&["n1", "n2"], None));
         let expectation = expectation(Reason::AlreadySet, "stork", "stork");
         let circumstances = Circumstances {
             drivers: &drivers,
@@ -100,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_pod_gains_only_if_it_would_come_back_with_the_scheduler() {
-        let (drivers, demand, on) = (Drivers::default(), demand(), replicas(&["n1"], None));
+        let (drivers, demand, on) = (portworx(), demand(), replicas(&["n1"], None));
         let would_reach_colocate = Cell::new(false);
         let gains = |expectation: &Expectation, verdict: Option<Verdict>, has_controller: bool, recognized: bool| {
             let mut pod = pod([&on]);

@@ -20,6 +20,8 @@ pub enum Gap {
     Claim(Arc<str>),
     /// Only the scheduler's extender can locate the volume, and it was not called for this pod.
     NotAsked,
+    /// The storage system was not queried, because no bound `PersistentVolume` names the driver.
+    NotQueried,
     /// The storage does not list the volume.
     NotListed,
     /// The storage does not name the Kubernetes node of a replica.
@@ -40,7 +42,7 @@ impl Gap {
             Self::Configuration => "configuration-not-known",
             Self::NoSource => "no-source",
             Self::NoPermission(_) => "no-permission",
-            Self::NoAnswer(_) | Self::Absent(_) => "no-answer",
+            Self::NoAnswer(_) | Self::Absent(_) | Self::NotQueried => "no-answer",
             Self::Claim(_) => "claim-not-known",
             Self::NotAsked => "not-asked",
             Self::NotListed => "volume-not-listed",
@@ -62,6 +64,7 @@ impl fmt::Display for Gap {
             Self::NotAsked => {
                 "only the extender can locate the volume, and it was not called for this pod: use `colocate place`"
             }
+            Self::NotQueried => "the storage system was not queried: no bound PersistentVolume of the driver was found",
             Self::NotListed => "the storage does not list the volume",
             Self::NodeNotNamed => "the storage does not name the Kubernetes node of a replica",
             Self::Class => "the StorageClass is not known, which decides whether pods should run where the volume is",

@@ -29,6 +29,7 @@ mod pod_demand;
 mod quantity;
 mod replicas;
 mod shares;
+mod storage_driver;
 mod volume;
 mod why_not;
 
@@ -49,5 +50,6 @@ pub use pod_demand::PodDemand;
 pub use quantity::{Resources, parse_quantity};
 pub use replicas::{Replica, Replicas};
 pub use shares::{Counts, PodKey, Shares, Uncounted, WorkloadKey};
+pub use storage_driver::{StorageDriver, StorageDrivers};
 pub use volume::Volume;
 pub use why_not::{Circumstances, WhyNot};

@@ -86,11 +86,25 @@ impl<'a> PlacedPod<'a> {
 
     /// The nodes with a healthy replica of each volume that counts.
     pub fn common_nodes(&self) -> BTreeSet<&'a Arc<str>> {
+        self.common_nodes_of(|_| true)
+    }
+
+    /// The nodes with a healthy replica of each of some volumes that count.
+    pub(crate) fn common_nodes_of(&self, is_meant: impl Fn(&PodVolume<'a>) -> bool) -> BTreeSet<&'a Arc<str>> {
         let healthy = |volume: &PodVolume<'a>| match &volume.replicas {
             Ok(replicas) => replicas.healthy().collect(),
             Err(_) => BTreeSet::new(),
         };
-        self.counted().map(healthy).reduce(|common, other| &common & &other).unwrap_or_default()
+        self.counted()
+            .filter(|volume| is_meant(volume))
+            .map(healthy)
+            .reduce(|common, other| &common & &other)
+            .unwrap_or_default()
+    }
+
+    /// The volumes that count and have no healthy replica on the pod's node.
+    pub(crate) fn elsewhere(&self) -> impl Iterator<Item = &PodVolume<'a>> {
+        self.volumes.iter().filter(|volume| volume.is_on(&self.node) == Ok(Some(false)))
     }
 
     /// The nodes with a healthy replica of at least one volume that counts.

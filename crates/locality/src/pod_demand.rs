@@ -18,6 +18,8 @@ pub struct PodDemand {
     node_selector: BTreeMap<String, String>,
     affinity: Option<NodeSelector>,
     tolerations: Vec<Toleration>,
+    /// Whether a `DaemonSet` controls it, which chooses its node by a node affinity.
+    pub(crate) is_of_daemon_set: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -36,7 +38,27 @@ struct Toleration {
 #[derive(Deserialize)]
 struct Pod {
     #[serde(default, deserialize_with = "object")]
+    metadata: Option<Metadata>,
+    #[serde(default, deserialize_with = "object")]
     spec: Option<Spec>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Metadata {
+    #[serde(deserialize_with = "nullable")]
+    owner_references: Vec<OwnerReference>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct OwnerReference {
+    #[serde(deserialize_with = "nullable")]
+    api_version: String,
+    #[serde(deserialize_with = "nullable")]
+    kind: String,
+    #[serde(deserialize_with = "nullable")]
+    controller: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -92,11 +114,13 @@ impl PodDemand {
     pub fn parse(json: &str) -> serde_json::Result<Self> {
         let pod: Pod = serde_json::from_str(json)?;
         let spec = pod.spec.unwrap_or_default();
+        let owners = pod.metadata.unwrap_or_default().owner_references;
+        let is_of_daemon_set = owners.iter().any(OwnerReference::is_daemon_set);
         let requests = spec.requests().with_one("pods");
         let Spec { node_selector, affinity, tolerations, .. } = spec;
         let affinity = affinity.and_then(|affinity| affinity.node_affinity);
         let affinity = affinity.and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution);
-        Ok(Self { requests, node_selector, affinity, tolerations })
+        Ok(Self { requests, node_selector, affinity, tolerations, is_of_daemon_set })
     }
 
     /// Returns true if the pod's `nodeSelector` and required node affinity allow a node.
@@ -108,6 +132,13 @@ impl PodDemand {
     /// Returns true if the pod tolerates a taint.
     pub fn tolerates(&self, taint: &Taint) -> bool {
         self.tolerations.iter().any(|toleration| toleration.covers(taint))
+    }
+}
+
+impl OwnerReference {
+    /// Returns true for a controller of the group `apps`, in any version.
+    fn is_daemon_set(&self) -> bool {
+        self.controller && self.kind == "DaemonSet" && self.api_version.starts_with("apps/")
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use colocate_engine::{Text, object};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::node_selector::NodeSelector;
@@ -18,6 +19,8 @@ pub struct Volume {
     pub handle: Box<str>,
     /// The nodes from which it can be accessed: `spec.nodeAffinity.required`.
     pub affinity: Option<NodeSelector>,
+    /// Whether it is a disk or a directory of a node: `spec.local`.
+    pub is_local: bool,
 }
 
 #[derive(Deserialize)]
@@ -43,6 +46,7 @@ struct Spec<'a> {
     portworx_volume: Option<InTree<'a>>,
     #[serde(deserialize_with = "object")]
     node_affinity: Option<Affinity>,
+    local: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -71,11 +75,12 @@ impl Volume {
     /// A field that is read has another type than in Kubernetes.
     pub fn parse(json: &str) -> serde_json::Result<Self> {
         let PersistentVolume { metadata, spec } = serde_json::from_str(json)?;
-        let Spec { csi, portworx_volume, node_affinity } = spec.unwrap_or_default();
+        let Spec { csi, portworx_volume, node_affinity, local } = spec.unwrap_or_default();
         let name: Box<str> = metadata.map_or("".into(), |metadata| (*metadata.name).into());
         let handle = csi.and_then(|csi| csi.volume_handle).or_else(|| portworx_volume.and_then(|volume| volume.id));
         let handle = handle.filter(|handle| !handle.is_empty()).map_or_else(|| name.clone(), |handle| (*handle).into());
-        Ok(Self { name, handle, affinity: node_affinity.and_then(|affinity| affinity.required) })
+        let affinity = node_affinity.and_then(|affinity| affinity.required);
+        Ok(Self { name, handle, affinity, is_local: local.is_some() })
     }
 
     /// Reads an entry of a pod's `volumes` that names its volume directly: an in-tree Portworx volume.
@@ -109,6 +114,18 @@ mod tests {
             assert_eq!(handle(none), "pvc-1");
         }
         assert!(Volume::parse(r#"{"spec":{"csi":{"volumeHandle":1}}}"#).is_err());
+    }
+
+    #[test]
+    fn a_local_volume_has_the_source_local() {
+        for (spec, expected) in [
+            (json!({"local": {"path": "/mnt/a"}}), true),
+            (json!({"hostPath": {"path": "/a"}}), false),
+            (json!({"local": null}), false),
+        ] {
+            let volume = Volume::parse(&json!({"metadata": {"name": "a"}, "spec": spec}).to_string()).unwrap();
+            assert_eq!(volume.is_local, expected, "{spec}");
+        }
     }
 
     #[test]

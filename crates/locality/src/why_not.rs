@@ -3,19 +3,20 @@
 use std::fmt;
 use std::sync::Arc;
 
-use colocate_engine::{Drivers, Reason};
+use colocate_engine::{PORTWORX_IN_TREE, Reason, is_same_driver};
 use colocate_insight::{Expectation, Verdict};
 use jiff::Timestamp;
 
 use super::node::{Nodes, Unavailable};
-use super::placed_pod::PlacedPod;
+use super::placed_pod::{PlacedPod, PodVolume};
 use super::pod_demand::PodDemand;
+use super::storage_driver::StorageDrivers;
 
 /// The known facts about the scheduling of a pod.
 #[derive(Clone, Copy)]
 pub struct Circumstances<'a> {
     /// The drivers of the configuration.
-    pub drivers: &'a Drivers,
+    pub drivers: &'a StorageDrivers,
     /// The scheduler that the pod should have.
     pub expectation: &'a Expectation,
     /// Why it has another one; `None` if this was not asked.
@@ -34,11 +35,16 @@ pub enum WhyNot {
     /// A volume has no healthy replica on any node.
     NoHealthyReplica(String),
     /// No node has a replica of each volume.
-    NoCommonNode,
+    NoCommonNode {
+        /// Whether Portworx has all of them, and could place them together.
+        of_portworx: bool,
+    },
     /// The replica on the pod's node is not healthy.
     ReplicaFailed(String),
     /// The creator of the pod chose its node.
     NodeChosen,
+    /// A `DaemonSet` runs one pod on each node.
+    DaemonSet,
     /// The pod belongs to a scheduling group, which has one scheduler.
     SchedulingGroup,
     /// The driver's scheduler does not recognize any of the pod's claims.
@@ -54,6 +60,15 @@ pub enum WhyNot {
     },
     /// The pod has a scheduler that does not know where the data is, and colocate would not replace that scheduler.
     OtherScheduler(Arc<str>, Reason),
+    /// colocate gives the pod the scheduler of a driver whose volumes do not count, which does not know where the others are.
+    OtherDriver {
+        /// The scheduler.
+        scheduler: Arc<str>,
+        /// The driver of the volumes that count.
+        driver: Arc<str>,
+    },
+    /// The driver of the volumes has no scheduler.
+    NoScheduler(Arc<str>),
     /// The driver's scheduler does not recognize a claim.
     ClaimNotRecognized(String),
     /// The node selector or node affinity of the pod excludes every node with the replicas.
@@ -79,7 +94,7 @@ impl Circumstances<'_> {
                 .find(|volume| volume.replicas.as_ref().is_ok_and(|replicas| replicas.healthy().next().is_none()));
             reasons.push(match lost {
                 Some(volume) => WhyNot::NoHealthyReplica(volume.label.clone()),
-                None => WhyNot::NoCommonNode,
+                None => WhyNot::NoCommonNode { of_portworx: self.is_of_portworx(pod) },
             });
         }
         let failed = pod.counted().find(|volume| {
@@ -89,10 +104,10 @@ impl Circumstances<'_> {
         reasons.extend(failed.map(|volume| WhyNot::ReplicaFailed(volume.label.clone())));
         reasons.extend(self.scheduler(pod));
         let unrecognized = pod.counted().find(|volume| !volume.recognized);
-        if self.expectation.reason != Reason::NotRecognised {
+        if !reasons.iter().any(|reason| matches!(reason, WhyNot::NotRecognized | WhyNot::DaemonSet)) {
             reasons.extend(unrecognized.map(|volume| WhyNot::ClaimNotRecognized(volume.label.clone())));
         }
-        if !common.is_empty() {
+        if !common.is_empty() && !self.demand.is_of_daemon_set {
             reasons.extend(self.nodes(pod, &common.into_iter().cloned().collect::<Vec<_>>()));
         }
         if reasons.is_empty() {
@@ -101,30 +116,65 @@ impl Circumstances<'_> {
         reasons
     }
 
-    /// Returns true if the pod has, or would have if it were created again, the scheduler of a driver whose volumes count.
-    pub(crate) fn would_have_scheduler(&self, pod: &PlacedPod<'_>) -> bool {
+    /// Returns true if the pod has, or would have if it were created again, a scheduler that places it on a node with all of its data.
+    ///
+    /// A scheduler knows the volumes of its drivers only. Where the other volumes of the pod have their data is a matter of chance,
+    /// unless they are on each node that the scheduler may choose.
+    pub(crate) fn would_be_placed(&self, pod: &PlacedPod<'_>) -> bool {
         let Expectation { scheduler, actual, .. } = self.expectation;
         let is_fixed =
             scheduler == actual || self.verdict.map_or(self.would_reach_colocate, Verdict::is_fixed_by_recreation);
-        is_fixed && self.is_scheduler_of(pod, scheduler)
+        if !is_fixed || !self.is_scheduler_of(pod, scheduler) {
+            return false;
+        }
+        let known = pod.common_nodes_of(|volume| self.is_placed_by(volume, scheduler));
+        known.is_subset(&pod.common_nodes())
+    }
+
+    /// Returns true if a scheduler knows where a volume has its data.
+    fn is_placed_by(&self, volume: &PodVolume<'_>, scheduler: &str) -> bool {
+        self.drivers.with_scheduler(scheduler).any(|driver| driver.name == volume.driver)
     }
 
     /// Returns true if a scheduler is that of a driver whose volumes count. Another driver's scheduler does not know where they are.
     fn is_scheduler_of(&self, pod: &PlacedPod<'_>, scheduler: &str) -> bool {
-        let mut own = self.drivers.0.iter().filter(|driver| *driver.scheduler == *scheduler);
-        own.any(|driver| pod.counted().any(|volume| volume.driver == driver.name))
+        pod.counted().any(|volume| self.is_placed_by(volume, scheduler))
+    }
+
+    /// Returns true if Portworx has all volumes that count.
+    fn is_of_portworx(&self, pod: &PlacedPod<'_>) -> bool {
+        let is_portworx = |name: &str| {
+            let driver = self.drivers.find(name);
+            driver.is_some_and(|driver| driver.provisioners.iter().any(|own| is_same_driver(own, PORTWORX_IN_TREE)))
+        };
+        pod.counted().all(|volume| is_portworx(&volume.driver))
     }
 
     /// Finds the reason in the scheduler.
     fn scheduler(&self, pod: &PlacedPod<'_>) -> Option<WhyNot> {
         let Expectation { reason, scheduler, actual, .. } = self.expectation;
+        if self.demand.is_of_daemon_set {
+            return Some(WhyNot::DaemonSet);
+        }
+        if matches!(reason, Reason::NodeNameSet | Reason::MirrorPod) {
+            return Some(WhyNot::NodeChosen);
+        }
+        // No scheduler would place the pod by the volumes that keep it from being local.
+        let mut elsewhere = pod.elsewhere().peekable();
+        let first = elsewhere.peek().map(|volume| volume.driver.clone());
+        if elsewhere.all(|volume| self.drivers.has_no_scheduler(&volume.driver)) {
+            return first.filter(|_| !pod.common_nodes().is_empty()).map(WhyNot::NoScheduler);
+        }
         if self.is_scheduler_of(pod, actual) {
             return None;
         }
-        Some(match reason {
-            Reason::SchedulingGroup => WhyNot::SchedulingGroup,
-            Reason::NodeNameSet | Reason::MirrorPod => WhyNot::NodeChosen,
-            Reason::NotRecognised => WhyNot::NotRecognized,
+        // The first driver by rank has a volume that does not count.
+        let is_of_exempt = !self.is_scheduler_of(pod, scheduler)
+            && pod.volumes.iter().any(|volume| self.is_placed_by(volume, scheduler));
+        Some(match (reason, first) {
+            (Reason::SchedulingGroup, _) => WhyNot::SchedulingGroup,
+            (Reason::NotRecognised, _) => WhyNot::NotRecognized,
+            (_, Some(driver)) if is_of_exempt => WhyNot::OtherDriver { scheduler: scheduler.clone(), driver },
             _ if scheduler == actual => WhyNot::OtherScheduler(actual.clone(), *reason),
             _ => {
                 let (actual, expected) = (actual.clone(), scheduler.clone());
@@ -174,13 +224,16 @@ impl WhyNot {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::NoHealthyReplica(_) => "no-healthy-replica",
-            Self::NoCommonNode => "no-common-node",
+            Self::NoCommonNode { .. } => "no-common-node",
             Self::ReplicaFailed(_) => "replica-failed",
             Self::NodeChosen => "node-chosen",
+            Self::DaemonSet => "daemon-set",
             Self::SchedulingGroup => "scheduling-group",
             Self::NotRecognized => "not-recognized",
             Self::WrongScheduler { .. } => "wrong-scheduler",
             Self::OtherScheduler(..) => "other-scheduler",
+            Self::OtherDriver { .. } => "other-driver",
+            Self::NoScheduler(_) => "no-scheduler",
             Self::ClaimNotRecognized(_) => "claim-not-recognized",
             Self::NodesExcluded => "nodes-excluded",
             Self::ReplicaYounger(_) => "replica-younger",
@@ -193,16 +246,26 @@ impl WhyNot {
     pub const fn advice(&self) -> &'static str {
         match self {
             Self::NoHealthyReplica(_) | Self::ReplicaFailed(_) => "Repair the replica.",
-            Self::NoCommonNode => {
+            Self::NoCommonNode { of_portworx: true } => {
                 "Place the volumes together with a VolumePlacementStrategy that has `volumeAffinity`."
             }
+            Self::NoCommonNode { of_portworx: false } => "Move replicas so that one node has one of each volume.",
             Self::NodeChosen => "Remove `nodeName` from the pod.",
+            Self::DaemonSet => {
+                "Place a replica on each node of the DaemonSet, or run the pods of a Deployment or StatefulSet."
+            }
             Self::SchedulingGroup => "Set the scheduler of the whole group.",
             Self::NotRecognized | Self::ClaimNotRecognized(_) => {
                 "Set the field that the driver's scheduler reads: `colocate validate` names it."
             }
             Self::WrongScheduler { .. } => "Follow the advice of `colocate why`.",
             Self::OtherScheduler(..) => "Remove `schedulerName` from the pod template.",
+            Self::OtherDriver { .. } => {
+                "List the driver of the volumes that count first in `drivers`, or mount the others in another pod."
+            }
+            Self::NoScheduler(_) => {
+                "Let the driver move a replica to the node of the pod, or select the nodes with replicas in the pod."
+            }
             Self::NodesExcluded => "Widen the node selector or the node affinity of the pod.",
             Self::ReplicaYounger(_) => "Evict the pod, so that it is placed again.",
             Self::NodesUnavailable(_) => "Make room on one of the nodes, then evict the pod.",
@@ -215,9 +278,10 @@ impl fmt::Display for WhyNot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoHealthyReplica(volume) => write!(f, "{volume} has no healthy replica"),
-            Self::NoCommonNode => f.write_str("no node has a replica of each volume"),
+            Self::NoCommonNode { .. } => f.write_str("no node has a replica of each volume"),
             Self::ReplicaFailed(volume) => write!(f, "the replica of {volume} on its node is not healthy"),
             Self::NodeChosen => f.write_str("its creator chose the node"),
+            Self::DaemonSet => f.write_str("its DaemonSet runs a pod on each node"),
             Self::SchedulingGroup => f.write_str("it belongs to a scheduling group"),
             Self::NotRecognized => f.write_str("the driver's scheduler recognizes none of its claims"),
             Self::WrongScheduler { actual, expected, verdict } => {
@@ -229,6 +293,18 @@ impl fmt::Display for WhyNot {
                     f,
                     "it has the scheduler {scheduler}, which does not know where its data is ({})",
                     reason.as_str()
+                )
+            }
+            Self::OtherDriver { scheduler, driver } => {
+                write!(
+                    f,
+                    "colocate gives it the scheduler {scheduler}, which does not know where driver {driver} has its data"
+                )
+            }
+            Self::NoScheduler(driver) => {
+                write!(
+                    f,
+                    "driver {driver} has no scheduler: kube-scheduler only considers the node affinity of its volumes"
                 )
             }
             Self::ClaimNotRecognized(volume) => write!(f, "the driver's scheduler does not recognize {volume}"),
@@ -248,174 +324,4 @@ impl fmt::Display for WhyNot {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use colocate_engine::Driver;
-    use serde_json::json;
-
-    use super::*;
-    use crate::{Exemption, Node, PodVolume, Replica, Replicas};
-
-    pub(crate) fn expectation(reason: Reason, actual: &str, scheduler: &str) -> Expectation {
-        let (actual, scheduler) = (actual.into(), scheduler.into());
-        Expectation { reason, scheduler, actual, warnings: Vec::new(), claims: Vec::new(), unknown_fact: None }
-    }
-
-    pub(crate) fn replicas(nodes: &[&str], created: Option<&str>) -> Replicas {
-        let created = created.map(|time| time.parse().unwrap());
-        let mut replicas = Replicas::default();
-        for node in nodes {
-            let (node, healthy) = node.strip_suffix('!').map_or((*node, true), |node| (node, false));
-            replicas.add(node.into(), Replica { healthy, created });
-        }
-        replicas
-    }
-
-    pub(crate) fn pod<'a>(volumes: impl IntoIterator<Item = &'a Replicas>) -> PlacedPod<'a> {
-        let volume = |(index, replicas)| PodVolume {
-            label: format!("claim `c{index}`"),
-            driver: "portworx".into(),
-            exemption: Ok(None),
-            replicas: Ok(replicas),
-            recognized: true,
-        };
-        let volumes = volumes.into_iter().enumerate().map(volume).collect();
-        PlacedPod { node: "n9".into(), created: "2026-11-30T00:00:00Z".parse().ok(), exemption: None, volumes }
-    }
-
-    pub(crate) fn nodes(names: &[&str]) -> Nodes {
-        let mut nodes = Nodes::default();
-        for name in names {
-            let (name, unschedulable) = name.strip_suffix('!').map_or((*name, false), |name| (name, true));
-            nodes.insert(Node { name: name.into(), unschedulable, ..Node::default() });
-        }
-        nodes
-    }
-
-    fn words(circumstances: &Circumstances<'_>, pod: &PlacedPod<'_>) -> Vec<&'static str> {
-        circumstances.why_not(pod).iter().map(WhyNot::as_str).collect()
-    }
-
-    #[test]
-    fn the_scheduler_explains_a_pod_that_is_not_local() {
-        let (drivers, demand, nodes) = (Drivers::default(), PodDemand::default(), nodes(&["n1"]));
-        let on = replicas(&["n1"], None);
-        for (reason, actual, scheduler, verdict, expected) in [
-            (Reason::Injected, "default-scheduler", "stork", Some(Verdict::ClaimYounger), "wrong-scheduler"),
-            (Reason::SchedulingGroup, "default-scheduler", "default-scheduler", None, "scheduling-group"),
-            (Reason::NodeNameSet, "default-scheduler", "default-scheduler", None, "node-chosen"),
-            (Reason::NotRecognised, "default-scheduler", "default-scheduler", None, "not-recognized"),
-            (Reason::OtherScheduler, "mine", "mine", None, "other-scheduler"),
-            (Reason::AlreadySet, "stork", "stork", None, "unexplained"),
-        ] {
-            let expectation = expectation(reason, actual, scheduler);
-            let circumstances = Circumstances {
-                drivers: &drivers,
-                expectation: &expectation,
-                verdict,
-                would_reach_colocate: false,
-                demand: &demand,
-                nodes: Some(&nodes),
-            };
-            assert_eq!(words(&circumstances, &pod([&on])), [expected]);
-        }
-        let why = WhyNot::WrongScheduler {
-            actual: "default-scheduler".into(),
-            expected: "stork".into(),
-            verdict: Some(Verdict::ClaimYounger),
-        };
-        assert_eq!(why.to_string(), "it has the scheduler default-scheduler instead of stork (claim-younger)");
-    }
-
-    #[test]
-    fn the_scheduler_of_another_driver_is_not_the_right_one() {
-        let longhorn = Driver {
-            name: "longhorn".into(),
-            provisioners: vec!["driver.longhorn.io".into()],
-            scheduler: "longhorn-scheduler".into(),
-            ..Driver::portworx()
-        };
-        let (drivers, demand) = (Drivers(vec![Driver::portworx(), longhorn]), PodDemand::default());
-        let on = replicas(&["n1"], None);
-        for (driver, scheduler, is_right) in [
-            ("portworx", "stork", true),
-            ("longhorn", "longhorn-scheduler", true),
-            ("longhorn", "stork", false),
-            ("portworx", "longhorn-scheduler", false),
-        ] {
-            let expectation = expectation(Reason::AlreadySet, scheduler, scheduler);
-            let circumstances = Circumstances {
-                drivers: &drivers,
-                expectation: &expectation,
-                verdict: None,
-                would_reach_colocate: false,
-                demand: &demand,
-                nodes: None,
-            };
-            let mut pod = pod([&on]);
-            pod.volumes[0].driver = driver.into();
-            let expected = if is_right { "unexplained" } else { "other-scheduler" };
-            assert_eq!(words(&circumstances, &pod), [expected], "{driver} {scheduler}");
-            assert_eq!(circumstances.would_have_scheduler(&pod), is_right, "{driver} {scheduler}");
-            // A volume that does not count has no say.
-            pod.volumes.push(pod.volumes[0].clone());
-            pod.volumes[1].driver = if driver == "portworx" { "longhorn" } else { "portworx" }.into();
-            pod.volumes[1].exemption = Ok(Some(Exemption::External));
-            assert_eq!(words(&circumstances, &pod), [expected], "{driver} {scheduler}");
-        }
-    }
-
-    #[test]
-    fn the_replicas_and_nodes_explain_a_pod_with_the_right_scheduler() {
-        let drivers = Drivers::default();
-        let expectation = expectation(Reason::AlreadySet, "stork", "stork");
-        let picky = json!({"spec": {"nodeSelector": {"disk": "ssd"}}}).to_string();
-        let (demand, picky) = (PodDemand::default(), PodDemand::parse(&picky).unwrap());
-        let all = nodes(&["n1", "n2", "n3", "n9"]);
-        let cordoned = nodes(&["n1!", "n2!", "n9"]);
-        let why = |replicas: &[Replicas], demand: &PodDemand, nodes: &Nodes| {
-            let nodes = Some(nodes);
-            let circumstances = Circumstances {
-                drivers: &drivers,
-                expectation: &expectation,
-                verdict: None,
-                would_reach_colocate: false,
-                demand,
-                nodes,
-            };
-            words(&circumstances, &pod(replicas))
-        };
-        let (old, new) = (Some("2026-01-01T00:00:00Z"), Some("2026-11-30T01:00:00Z"));
-        let on = |nodes: &[&str]| replicas(nodes, None);
-        assert_eq!(why(&[on(&["n1"]), on(&["n2"])], &demand, &all), ["no-common-node"]);
-        assert_eq!(why(&[on(&["n1"]), on(&["n2!"])], &demand, &all), ["no-healthy-replica"]);
-        assert_eq!(why(&[on(&["n9!", "n1"])], &demand, &all), ["replica-failed"]);
-        assert_eq!(why(&[on(&["n9!"])], &demand, &all), ["no-healthy-replica", "replica-failed"]);
-        assert_eq!(why(&[on(&["n1", "n2"])], &picky, &all), ["nodes-excluded"]);
-        assert_eq!(why(&[on(&["n1", "n2"])], &demand, &cordoned), ["nodes-unavailable"]);
-        assert_eq!(why(&[on(&["n1", "n9x"])], &demand, &cordoned), ["nodes-unavailable"]);
-        assert_eq!(why(&[on(&["n1", "n3"])], &demand, &all), ["unexplained"]);
-        assert_eq!(why(&[replicas(&["n1", "n2"], new)], &demand, &all), ["replica-younger"]);
-        assert_eq!(why(&[replicas(&["n1"], new), replicas(&["n1"], old)], &demand, &all), ["replica-younger"]);
-        assert_eq!(why(&[replicas(&["n1"], old)], &demand, &all), ["unexplained"]);
-        assert_eq!(why(&[replicas(&["n1"], new)], &demand, &cordoned), ["replica-younger", "nodes-unavailable"]);
-    }
-
-    #[test]
-    fn a_claim_that_is_not_recognized_is_named() {
-        let (drivers, demand) = (Drivers::default(), PodDemand::default());
-        let expectation = expectation(Reason::AlreadySet, "stork", "stork");
-        let on = replicas(&["n1"], None);
-        let mut pod = pod([&on]);
-        pod.volumes[0].recognized = false;
-        let circumstances = Circumstances {
-            drivers: &drivers,
-            expectation: &expectation,
-            verdict: None,
-            would_reach_colocate: false,
-            demand: &demand,
-            nodes: None,
-        };
-        let why: Vec<_> = circumstances.why_not(&pod).iter().map(ToString::to_string).collect();
-        assert_eq!(why, ["the driver's scheduler does not recognize claim `c0`"]);
-    }
-}
+pub(crate) mod tests;

@@ -63,8 +63,11 @@ impl ApiServerArgs {
 
 fn first_driver(config: &Config) -> anyhow::Result<DryRun> {
     let policy = config.policy();
-    let driver =
-        policy.drivers.0.first().context("the configuration has no driver to test with: add one to `drivers`")?;
+    let driver = policy
+        .drivers
+        .0
+        .first()
+        .context("the configuration has no driver with a scheduler to test with: add one to `drivers`")?;
     let name = &driver.name;
     DryRun::of(driver).with_context(|| {
         format!("the first driver, `{name}`, has no volume that a pod can mount without a claim: for such a volume, `provisioners` must name a CSI driver, and `recognises` must have `inlineCsi`; list another driver first")

@@ -1,7 +1,6 @@
 //! The rules of an audit: the configuration of colocate, and where it was read.
 
 use std::fmt;
-use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -12,15 +11,15 @@ use crate::engine::Policy;
 use crate::inspect::cluster::Cluster;
 use crate::inspect::kinds::ResourceKind;
 use crate::inspect::why::{InstalledConfig, Reader};
-use crate::locality::Adapter;
+use crate::locality::StorageDrivers;
 
 /// The rules of an audit.
 #[derive(Clone, Debug)]
 pub(in crate::inspect) struct Rules {
     pub(in crate::inspect) policy: Policy,
     pub(super) severities: Severities,
-    /// The sources of the layout of each driver's volumes.
-    pub(in crate::inspect) locality: Vec<(Arc<str>, Vec<Adapter>)>,
+    /// All drivers, with those that are only counted, which the policy does not have.
+    pub(in crate::inspect) drivers: StorageDrivers,
     pub(in crate::inspect) custom: Vec<CustomKind>,
     pub(in crate::inspect) source: ConfigSource,
 }
@@ -97,8 +96,8 @@ impl Rules {
     /// Makes the rules of a configuration.
     pub(in crate::inspect) fn new(config: &Config, source: ConfigSource) -> Self {
         let custom = config.custom_workloads().map(CustomKind::from).collect();
-        let locality = config.locality().map(|(driver, adapters)| (driver.into(), adapters)).collect();
-        Self { policy: config.policy(), severities: config.validation().severities, locality, custom, source }
+        let (policy, severities) = (config.policy(), config.validation().severities);
+        Self { policy, severities, drivers: config.locality(), custom, source }
     }
 }
 

@@ -53,10 +53,6 @@ impl BoundVolumes {
         namespace: Option<&str>,
         progress: &mut impl FnMut(&'static str),
     ) -> Result<Self, ApiError> {
-        let needs_affinity = |driver: &str| {
-            let mut own = rules.locality.iter().filter(|(name, _)| **name == *driver);
-            own.any(|(_, adapters)| adapters.contains(&Adapter::NodeAffinity))
-        };
         let hides = "the volumes that claims are bound to, and so where their data is";
         let listed = access.list(kinds::VOLUMES, None, hides, |list: &mut VolumeList, item| {
             progress("persistentvolumes");
@@ -69,17 +65,12 @@ impl BoundVolumes {
                 return Ok(());
             }
             let provisioner = object.facts().provisioner;
-            let driver = provisioner.and_then(|(name, _)| rules.policy.drivers.owning(&name));
             let mut volume = Volume::parse(item)?;
-            match driver {
-                Some((_, driver)) => {
-                    list.drivers.insert(driver.name.clone());
-                    if !needs_affinity(&driver.name) {
-                        volume.affinity = None;
-                    }
-                }
-                // The claim may name the driver, and then the handle is needed.
-                None => volume.affinity = None,
+            let driver = rules.drivers.of_volume(provisioner.as_ref().map(|(name, _)| &**name), volume.is_local);
+            list.drivers.extend(driver.map(|driver| driver.name.clone()));
+            // The claim may name the driver, and then the handle is needed.
+            if !driver.is_some_and(|driver| driver.adapters.contains(&Adapter::NodeAffinity)) {
+                volume.affinity = None;
             }
             list.volumes.entry(of.into()).or_default().insert(claim.into(), volume);
             Ok(())

@@ -16,14 +16,14 @@ use crate::inspect::access::{Access, Found, Listing};
 use crate::inspect::audit::{ConfigSource, Rules};
 use crate::inspect::kinds::{self, ResourceKind};
 use crate::locality::{
-    Adapter, CustomResource, Gap, Layout, NODES_PATH, Nodes, Service, StorageNodes, TokenRef, VOLUMES_PATH,
-    layout_of_affinity,
+    Adapter, CustomResource, Gap, Layout, NODES_PATH, Nodes, Service, StorageDriver, StorageNodes, TokenRef,
+    VOLUMES_PATH, layout_of_affinity,
 };
 
 /// The list of API groups.
 const GROUPS: Resource = Resource::new("", "apigroups");
 
-/// Reads the layout of each driver that has volumes. The first source that answers is used. An extender knows one pod at a time, and
+/// Reads the layouts of some drivers. The first source that answers is used. An extender knows one pod at a time, and
 /// is left for later.
 ///
 /// # Errors
@@ -31,12 +31,15 @@ const GROUPS: Resource = Resource::new("", "apigroups");
 pub(super) async fn read(
     access: &mut Access,
     rules: &Rules,
-    volumes: &BoundVolumes,
+    (volumes, drivers): (&BoundVolumes, &BTreeSet<Arc<str>>),
     nodes: Option<&Nodes>,
     progress: &mut impl FnMut(&'static str),
 ) -> Result<Layouts, ApiError> {
     let (mut layouts, mut extenders) = (HashMap::new(), HashMap::new());
-    for (driver, adapters) in rules.locality.iter().filter(|(driver, _)| volumes.drivers.contains(driver)) {
+    for StorageDriver { name: driver, adapters, .. } in &rules.drivers.0 {
+        if !drivers.contains(driver) {
+            continue;
+        }
         let hides = format!("where the volumes of driver {driver} have their data");
         let mut found = (Layout::unknown(Gap::NoSource), None);
         for adapter in adapters {
@@ -78,17 +81,20 @@ pub(super) async fn read(
 }
 
 impl Layouts {
+    /// Adds the layouts of other drivers.
+    pub(super) fn add(&mut self, other: Self) {
+        let Self { layouts, extenders } = other;
+        self.layouts.extend(layouts);
+        self.extenders.extend(extenders);
+    }
+
     /// Finds the layout of a driver.
     ///
     /// # Errors
-    /// The driver has no volume that a claim is bound to, so its storage system was not queried.
+    /// [`Gap::NotQueried`] if its storage system was not queried.
     pub(super) fn find(&self, driver: &str) -> Result<&Layout, Gap> {
         let layout = self.layouts.get(driver).map(|(layout, _)| layout);
-        layout.ok_or_else(|| {
-            Gap::NoAnswer(
-                "the storage system was not queried: no bound PersistentVolume of the driver was found".into(),
-            )
-        })
+        layout.ok_or(Gap::NotQueried)
     }
 
     /// The reason why the layout of a driver is not known, if it is not.
@@ -103,7 +109,7 @@ impl Layouts {
 
     /// The sources by the rank of their drivers. `answered` has the drivers whose extenders answered.
     pub(super) fn sources(&self, rules: &Rules, answered: &BTreeSet<Arc<str>>) -> Vec<SourceRow> {
-        let row = |(driver, _): &(Arc<str>, Vec<Adapter>)| {
+        let row = |StorageDriver { name: driver, .. }: &StorageDriver| {
             let (layout, source) = self.layouts.get(driver)?;
             let extender = self.extender(driver).filter(|_| answered.contains(driver));
             let source = match (source, extender, layout.gap()) {
@@ -113,7 +119,7 @@ impl Layouts {
             };
             Some(SourceRow { driver: driver.clone(), source })
         };
-        rules.locality.iter().filter_map(row).collect()
+        rules.drivers.0.iter().filter_map(row).collect()
     }
 }
 

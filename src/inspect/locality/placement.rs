@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::bound_volumes::BoundVolumes;
 use super::extender_call::{CandidateNodes, ExtenderAnswers, before_placement};
-use super::layouts;
-use super::pod_list::Judge;
+use super::pod_list::{Judge, not_queried};
+use super::{Layouts, layouts};
 use crate::companion::Strategies;
 use crate::config::Config;
 use crate::engine::{ClaimRef, DEFAULT_SCHEDULER, Owner, Policy, WorkloadObject};
@@ -20,7 +20,7 @@ use crate::inspect::cluster::{Cluster, read_storage};
 use crate::inspect::kinds;
 use crate::inspect::layer::FileObject;
 use crate::inspect::why::Reader;
-use crate::locality::{Adapter, Locality, Nodes, PlacedPod, PodVolume, Service};
+use crate::locality::{Adapter, Locality, Nodes, PlacedPod, Service};
 
 /// A question about one pod.
 pub(crate) struct PlaceQuestion<'a> {
@@ -93,11 +93,11 @@ impl Placement {
             nodes.insert(node);
         }
         let volumes = BoundVolumes::read(access, &rules, Some(&namespace), &mut |_| {}).await?;
-        let layouts = layouts::read(access, &rules, &volumes, Some(&nodes), &mut |_| {}).await?;
         let strategies = Strategies::NotInstalled;
         let auditor = Auditor { rules: &rules, cluster: &cluster, webhooks: None, strategies, plan: false };
+        let none = Layouts::default();
         let judge =
-            Judge { auditor: &auditor, volumes: &volumes, layouts: &layouts, nodes: Some(&nodes), is_active: false };
+            Judge { auditor: &auditor, volumes: &volumes, layouts: &none, nodes: Some(&nodes), is_active: false };
 
         let json = object.to_string();
         let workload = rules.policy.workloads.find("", "v1", "Pod").context("Pods are not configured")?;
@@ -111,8 +111,10 @@ impl Placement {
         })?;
 
         let live: LivePod<'_> = serde_json::from_str(&json)?;
-        let counted: Vec<PodVolume<'_>> =
-            claims.iter().filter_map(|claim| Some(judge.volume(claim, &namespace, &live)?.1)).collect();
+        let drivers = not_queried(&judge.volumes(&claims, &namespace, &live));
+        let layouts = layouts::read(access, &rules, (&volumes, &drivers), Some(&nodes), &mut |_| {}).await?;
+        let judge = Judge { layouts: &layouts, ..judge };
+        let counted = judge.volumes(&claims, &namespace, &live);
         let hides = format!("the answers of the extender of driver {}", driver.name);
         let answers = listed.ask(access, &extender, &object, &hides).await?;
         let ExtenderAnswers { filter, refusal, scores } =
@@ -226,14 +228,15 @@ fn no_driver(auditor: &Auditor<'_>, claims: &[ClaimRef<'_>], namespace: &str) ->
         Some(claim) => {
             anyhow!("the driver of {claim} is not known: check that the claim and its class exist and may be read")
         }
-        None => anyhow!("no claim of the pod belongs to a configured driver, so no extender is called for it"),
+        None => anyhow!(
+            "no claim of the pod belongs to a configured driver with a scheduler, so no extender is called for it"
+        ),
     }
 }
 
 /// The extender of a driver.
 fn extender_of(rules: &Rules, driver: &str) -> Option<Service> {
-    let (_, adapters) = rules.locality.iter().find(|(name, _)| **name == *driver)?;
-    adapters.iter().find_map(|adapter| match adapter {
+    rules.drivers.find(driver)?.adapters.iter().find_map(|adapter| match adapter {
         Adapter::Extender(service) => Some(service.clone()),
         _ => None,
     })

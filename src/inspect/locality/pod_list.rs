@@ -1,16 +1,22 @@
 //! The list of the running pods: their locality, and what is needed to find out why some are not local.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::asked_pods::{AskedPod, MAX_ASKED};
 use super::bound_volumes::BoundVolumes;
 use super::{Layouts, MAX_KEPT, PodPlace, UnknownPod};
+use crate::api::ApiError;
 use crate::companion::MountedClaim;
-use crate::engine::{Absence, ClaimRef, Driver, Owner, Reason, Unknown, Workload, WorkloadObject};
+use crate::engine::{Absence, ClaimRef, Owner, Reason, Unknown, Workload, WorkloadObject};
 use crate::insight::{Answer, Expectation, LivePod};
-use crate::inspect::audit::{Auditor, ConfigSource, Live};
+use crate::inspect::access::Access;
+use crate::inspect::audit::{Auditor, ConfigSource, Live, Rules};
+use crate::inspect::kinds;
 use crate::locality::{Exemption, Gap, Locality, Nodes, PlacedPod, PodDemand, PodKey, PodVolume, Shares, Volume};
+
+/// The consequence if the pods cannot be listed.
+const HIDES: &str = "whether pods run where their data is";
 
 /// The most pods of which the reasons are found. Each takes 1 kB.
 const MAX_JUDGED: usize = 10_000;
@@ -25,6 +31,8 @@ pub(super) struct PodList<'a> {
     /// The pods about which an extender is to be asked. They are not counted yet.
     pub(super) asked: Vec<AskedPod<'a>>,
     pub(super) unknown: Vec<UnknownPod>,
+    /// The drivers whose storage systems must be queried first, because only pods or claims name them.
+    pub(super) not_queried: BTreeSet<Arc<str>>,
     /// The number of pods that are counted and not kept.
     pub(super) more: u64,
     /// The nodes with what their pods request; `None` before the first pod, or if the nodes are not known.
@@ -80,12 +88,13 @@ impl<'a> Judge<'a> {
             rank = own.into_iter().chain(rank).min();
             volumes.push(volume);
         }
-        let drivers = &self.auditor.rules.policy.drivers.0;
+        let drivers = &self.auditor.rules.drivers.0;
         let driver = rank.map_or_else(|| "?".into(), |rank: usize| drivers[rank].name.clone());
         let opted_out = self.auditor.opted_out(namespace);
         let expectation = self.auditor.expect(workload, namespace, opted_out, item)?;
         let exemption = Exemption::of_pod(expectation.reason, &pod.metadata.annotations);
         let placed = PlacedPod { node: node.into(), created: pod.metadata.creation_timestamp, exemption, volumes };
+        list.not_queried.extend(not_queried(&placed.volumes));
         let Some(locality) = placed.locality() else { return Ok(()) };
         let gap = self.gap(&locality, opted_out);
         let may_ask = gap.is_none() && matches!(locality, Locality::Unknown(_)) && list.asked.len() < MAX_ASKED;
@@ -123,8 +132,13 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// Returns the volumes of drivers that a pod mounts.
+    pub(super) fn volumes(&self, claims: &[ClaimRef<'_>], namespace: &str, pod: &LivePod<'_>) -> Vec<PodVolume<'a>> {
+        claims.iter().filter_map(|claim| Some(self.volume(claim, namespace, pod)?.1)).collect()
+    }
+
     /// Returns a volume of a driver, with the rank of the driver; `None` for a volume of no driver.
-    pub(super) fn volume(
+    fn volume(
         &self,
         claim: &ClaimRef<'_>,
         namespace: &str,
@@ -137,11 +151,16 @@ impl<'a> Judge<'a> {
             let exemption = Err(gap.clone());
             PodVolume { label: claim.to_string(), driver: "?".into(), exemption, replicas: Err(gap), recognized: true }
         };
-        let (rank, driver): (usize, &Driver) = match &owner {
-            Owner::Provisioner { provisioner, .. } => self.auditor.rules.policy.drivers.owning(provisioner)?,
-            Owner::NoProvisioner => return None,
+        let Rules { policy, drivers, .. } = self.auditor.rules;
+        match &owner {
+            Owner::Provisioner { .. } | Owner::NoProvisioner => {}
             Owner::Missing => return Some((None, unknown(Gap::Claim(format!("{label} does not exist").into())))),
             Owner::Unknown(why) => return Some((None, unknown(self.why_unknown(why, &label)))),
+        }
+        let is_local = || self.bound_volume(claim, namespace, pod).map(|volume| volume.is_some_and(|own| own.is_local));
+        let (rank, driver) = match drivers.of_owner(&owner, is_local) {
+            Ok(found) => found?,
+            Err(gap) => return Some((None, unknown(gap))),
         };
         let mounted = MountedClaim::with_owner(claim, owner.clone(), inventory, namespace);
         let volume = PodVolume {
@@ -149,7 +168,13 @@ impl<'a> Judge<'a> {
             label,
             driver: driver.name.clone(),
             exemption: Exemption::of_volume(&mounted),
-            recognized: mounted.recognized_by(driver).unwrap_or(true),
+            // Nothing needs to recognize the volumes of a driver without a scheduler.
+            recognized: policy
+                .drivers
+                .0
+                .iter()
+                .find(|own| own.name == driver.name)
+                .is_none_or(|own| mounted.recognized_by(own).unwrap_or(true)),
         };
         Some((Some(rank), volume))
     }
@@ -162,20 +187,32 @@ impl<'a> Judge<'a> {
         pod: &LivePod<'_>,
         driver: &str,
     ) -> Result<&'a crate::locality::Replicas, Gap> {
-        let handle = |volume: &Volume| self.layouts.find(driver)?.find_volume(volume);
-        match claim {
-            ClaimRef::Named(name) => handle(self.volumes.find(namespace, name)?),
-            // The controller names the claim of an ephemeral volume after the pod and the volume.
-            ClaimRef::Template { name, .. } => {
-                handle(self.volumes.find(namespace, &format!("{}-{name}", pod.metadata.name))?)
-            }
-            ClaimRef::Inline { name, .. } => {
+        let find = |volume: &Volume| self.layouts.find(driver)?.find_volume(volume);
+        match (self.bound_volume(claim, namespace, pod)?, claim) {
+            (Some(volume), _) => find(volume),
+            (None, ClaimRef::Inline { name, .. }) => {
                 let entry = pod.spec.volumes.iter().find(|entry| entry["name"] == **name);
                 let volume = entry.and_then(Volume::inline);
-                let volume =
-                    volume.ok_or_else(|| Gap::Claim(format!("volume `{name}` does not name its data").into()))?;
-                handle(&volume)
+                find(&volume.ok_or_else(|| Gap::Claim(format!("volume `{name}` does not name its data").into()))?)
             }
+            (None, _) => Err(Gap::Claim(format!("{claim} is not bound to a volume").into())),
+        }
+    }
+
+    /// Finds the volume that a claim is bound to; `None` for a volume that the pod names itself.
+    fn bound_volume(
+        &self,
+        claim: &ClaimRef<'_>,
+        namespace: &str,
+        pod: &LivePod<'_>,
+    ) -> Result<Option<&'a Volume>, Gap> {
+        match claim {
+            ClaimRef::Named(name) => self.volumes.find(namespace, name).map(Some),
+            // The controller names the claim of an ephemeral volume after the pod and the volume.
+            ClaimRef::Template { name, .. } => {
+                self.volumes.find(namespace, &format!("{}-{name}", pod.metadata.name)).map(Some)
+            }
+            ClaimRef::Inline { .. } => Ok(None),
         }
     }
 
@@ -194,6 +231,12 @@ impl<'a> Judge<'a> {
     }
 }
 
+/// Returns the drivers of volumes whose storage systems have not been queried.
+pub(super) fn not_queried(volumes: &[PodVolume<'_>]) -> BTreeSet<Arc<str>> {
+    let volumes = volumes.iter().filter(|volume| volume.replicas == Err(Gap::NotQueried));
+    volumes.map(|volume| volume.driver.clone()).collect()
+}
+
 /// Explains why the driver of a claim is not known.
 fn unknown_text(why: &Unknown) -> Arc<str> {
     match why {
@@ -204,6 +247,24 @@ fn unknown_text(why: &Unknown) -> Arc<str> {
 }
 
 impl<'a> PodList<'a> {
+    /// Lists the pods of one namespace, or of all; `None` if they cannot be listed. `progress` is called with `what` for each pod.
+    ///
+    /// # Errors
+    /// If the API server does not answer.
+    pub(super) async fn read(
+        access: &mut Access,
+        judge: Judge<'a>,
+        (workload, namespace): (&Workload, Option<&str>),
+        what: &'static str,
+        progress: &mut impl FnMut(&'static str),
+    ) -> Result<Option<Self>, ApiError> {
+        let listed = access.list(kinds::PODS, namespace, HIDES, |list: &mut Self, item| {
+            progress(what);
+            judge.add(workload, list, item)
+        });
+        listed.await
+    }
+
     /// Counts a pod, unless it is not local and its reasons are to be found first.
     pub(super) fn count(&mut self, judged: JudgedPod<'a>) {
         if judged.locality.is_failure() && self.non_local.len() < MAX_JUDGED {

@@ -9,16 +9,16 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use super::bound_volumes::BoundVolumes;
-use super::pod_list::Judge;
-use super::{layouts, read_nodes};
+use super::pod_list::{Judge, not_queried};
+use super::{Layouts, layouts, read_nodes};
 use crate::companion::Strategies;
 use crate::config::Config;
-use crate::engine::WorkloadObject;
+use crate::engine::{NO_PROVISIONER, WorkloadObject};
 use crate::insight::LivePod;
 use crate::inspect::audit::{Auditor, ConfigSource, Rules};
 use crate::inspect::cluster::Cluster;
-use crate::inspect::why::Reader;
-use crate::locality::{Adapter, Exemption, Gap, Locality, PlacedPod};
+use crate::inspect::why::{ClaimRow, Reader};
+use crate::locality::{Adapter, Exemption, Gap, Locality, PlacedPod, StorageDrivers};
 
 /// The longest time for a line of `colocate why`. A gateway needs 4 s for 10,000 volumes.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,6 +37,13 @@ pub(crate) struct Whereabouts {
 }
 
 impl Whereabouts {
+    /// Returns true if a driver may own one of the claims, so that the storage system is worth a question.
+    pub(in crate::inspect) fn may_count(drivers: &StorageDrivers, source: &ConfigSource, claims: &[ClaimRow]) -> bool {
+        let is_known = *source != ConfigSource::NotSeen && drivers.owning(NO_PROVISIONER).is_none();
+        let owns = |claim: &ClaimRow| claim.provisioner.as_deref().is_some_and(|own| drivers.owning(own).is_some());
+        claims.iter().any(|claim| !is_known || owns(claim))
+    }
+
     /// Queries the storage system. Returns `None` if the pod has no node, if none of its claims belongs to a driver, or if no source
     /// is configured and the cluster has no storage system with a built-in source.
     ///
@@ -52,6 +59,10 @@ impl Whereabouts {
             return None;
         }
         let node = pod.spec.node_name.clone();
+        if source == ConfigSource::NotSeen {
+            let why = Some(Gap::Configuration.to_string());
+            return Some(Self { node, replicas: BTreeSet::new(), locality: "unknown", why });
+        }
         Self::ask(reader, (config, source), namespace, json, &pod).await.unwrap_or_else(|error| {
             Some(Self { node, replicas: BTreeSet::new(), locality: "unknown", why: Some(error.to_string()) })
         })
@@ -69,19 +80,23 @@ impl Whereabouts {
         let not_seen = access.not_seen.len();
         let cluster = Cluster::read(access, &rules.policy, Some(namespace)).await?;
         let volumes = BoundVolumes::read(access, &rules, Some(namespace), &mut |_| {}).await?;
-        let needs_nodes = rules.locality.iter().any(|(_, adapters)| adapters.contains(&Adapter::NodeAffinity));
-        let nodes = if needs_nodes { read_nodes(access, Some(namespace), &mut |_| {}).await? } else { None };
-        let mut ignored = |_| {};
-        let layouts = timeout(TIMEOUT, layouts::read(access, &rules, &volumes, nodes.as_ref(), &mut ignored)).await;
-        let layouts = layouts.map_err(|_| anyhow!("the storage did not answer within {} s", TIMEOUT.as_secs()))??;
         let strategies = Strategies::NotInstalled;
         let auditor = Auditor { rules: &rules, cluster: &cluster, webhooks: None, strategies, plan: false };
-        let judge =
-            Judge { auditor: &auditor, volumes: &volumes, layouts: &layouts, nodes: nodes.as_ref(), is_active: false };
+        let none = Layouts::default();
+        let judge = Judge { auditor: &auditor, volumes: &volumes, layouts: &none, nodes: None, is_active: false };
         let Some(workload) = rules.policy.workloads.find("", "v1", "Pod") else { return Ok(None) };
         let object = WorkloadObject::parse(json, workload)?;
-        let claims = object.claims();
-        let counted = claims.filter_map(|claim| Some(judge.volume(&claim, namespace, pod)?.1)).collect();
+        let claims: Vec<_> = object.claims().collect();
+        let drivers = not_queried(&judge.volumes(&claims, namespace, pod));
+        let mut own = rules.drivers.0.iter().filter(|driver| drivers.contains(&driver.name));
+        let needs_nodes = own.any(|driver| driver.adapters.contains(&Adapter::NodeAffinity));
+        let nodes = if needs_nodes { read_nodes(access, Some(namespace), &mut |_| {}).await? } else { None };
+        let mut ignored = |_| {};
+        let layouts = layouts::read(access, &rules, (&volumes, &drivers), nodes.as_ref(), &mut ignored);
+        let layouts = timeout(TIMEOUT, layouts).await;
+        let layouts = layouts.map_err(|_| anyhow!("the storage did not answer within {} s", TIMEOUT.as_secs()))??;
+        let judge = Judge { layouts: &layouts, nodes: nodes.as_ref(), ..judge };
+        let counted = judge.volumes(&claims, namespace, pod);
         let opted_out = auditor.opted_out(namespace);
         let expectation = auditor.expect(workload, namespace, opted_out, json)?;
         let exemption = Exemption::of_pod(expectation.reason, &pod.metadata.annotations);

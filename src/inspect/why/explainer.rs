@@ -44,7 +44,7 @@ pub(super) struct Explainer<'r> {
     kubectl: Kubectl<'r>,
     pub(super) config: Config,
     /// Whether colocate has a configuration that could not be read.
-    config_is_assumed: bool,
+    pub(super) config_is_assumed: bool,
     pub(super) kinds: TargetKinds,
     policy: Policy,
     namespace: String,

@@ -10,17 +10,31 @@ use super::{
     volume,
 };
 
+const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
+
+/// A local volume that nothing provisioned.
+fn by_hand(name: &str) -> Value {
+    let mut volume = volume(name, NO_PROVISIONER);
+    let spec = volume["spec"].as_object_mut().unwrap();
+    spec.remove("csi");
+    spec.insert("local".to_owned(), json!({"path": "/mnt/disk"}));
+    volume["metadata"].as_object_mut().unwrap().remove("annotations");
+    volume
+}
+
 /// The proxied path of a Service in the namespace `portworx`.
 fn proxied(service: &str, path: &str) -> String {
     format!("/api/v1/namespaces/portworx/services/{service}/proxy{path}")
 }
 
-/// Returns the examples of the section about sources.
+/// Returns the examples of the sections about sources and about drivers without a scheduler.
 fn examples() -> Vec<String> {
     let page = std::fs::read_to_string(repository("docs/configuration.md")).unwrap();
-    let section = page.split("### Where volumes have their data").nth(1).expect("the section exists");
-    let section = section.split("\n## ").next().unwrap();
-    let blocks = section.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap().to_owned());
+    let sections = [("### Where volumes have their data", "\n## "), ("### Drivers without a scheduler", "\n### ")];
+    let blocks = sections.iter().flat_map(|(begin, end)| {
+        let section = page.split(begin).nth(1).expect("the section exists").split(end).next().unwrap();
+        section.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap().to_owned())
+    });
     blocks.collect()
 }
 
@@ -42,7 +56,7 @@ fn cluster(drivers: &BTreeMap<String, String>) -> Vec<(String, Value)> {
             pods.push(pod(&format!("{name}-{at}"), "default-scheduler", at, &[name]));
         }
         claims.push(claim(name, name, "ReadWriteOnce"));
-        volumes.push(volume(name, provisioner));
+        volumes.push(if provisioner == NO_PROVISIONER { by_hand(name) } else { volume(name, provisioner) });
         classes.push(json!({"metadata": {"name": name}, "provisioner": provisioner}));
     }
     let objects: Objects = vec![

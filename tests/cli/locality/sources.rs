@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{CLAIMS, CONFIG, GATEWAY_NODES, Objects, PODS, WEBHOOKS, cluster, list};
 
 /// Makes the cluster of a colocate with this configuration.
-fn configured(config: &str) -> Objects {
+pub(super) fn configured(config: &str) -> Objects {
     let labels = json!({"app.kubernetes.io/name": "colocate", "app.kubernetes.io/instance": "colocate"});
     let mut objects = cluster();
     let hook = &mut objects.iter_mut().find(|(path, _)| *path == WEBHOOKS).unwrap().1["items"][0];
