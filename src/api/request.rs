@@ -24,6 +24,12 @@ use crate::engine::one_line;
 /// The longest error message that is kept, in bytes: one line of a log or of `colocate probe`'s output.
 const MAX_MESSAGE: usize = 512;
 
+/// The longest response to read. The answer of a gateway about 100,000 volumes has 300 MB.
+const MAX_BODY: u64 = 512_000_000;
+
+/// The longest response of a failure to read. A longer one is truncated.
+const MAX_FAILURE: u64 = 1_000_000;
+
 /// The longest time that a small request may take. An API server that needs longer counts as unavailable.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -85,6 +91,8 @@ pub(crate) enum Cause {
         "the server answered HTTP 404, so it is not a Kubernetes API server: check the server URL in the kubeconfig, including its path, and proxies"
     )]
     NotKubernetes,
+    #[error("the response is longer than {} MB", .0 / 1_000_000)]
+    TooLong(u64),
     #[error("the API server ended it at once")]
     EndedAtOnce,
     #[error("no answer within {0} s")]
@@ -286,7 +294,8 @@ impl ApiClient {
                 return Ok(response);
             }
             let code = response.status().as_u16();
-            let body = response.into_body().collect().await?.to_bytes();
+            let mut body = Vec::new();
+            reader(response).take(MAX_FAILURE).read_to_end(&mut body).await?;
             Err(Status { code, ..status(&body) }.into_cause())
         };
         send.await.map_err(|cause: Cause| resource.failed(verb, cause))
@@ -392,9 +401,13 @@ async fn read_body(
     response: Response<Body>,
     body: &mut Vec<u8>,
 ) -> Result<(), ApiError> {
+    read_up_to(MAX_BODY, response, body).await.map_err(|cause| resource.failed(verb, cause))
+}
+
+async fn read_up_to(limit: u64, response: Response<Body>, body: &mut Vec<u8>) -> Result<(), Cause> {
     body.clear();
-    reader(response).read_to_end(body).await.map_err(|error| resource.failed(verb, error))?;
-    Ok(())
+    reader(response).take(limit + 1).read_to_end(body).await?;
+    if body.len() as u64 > limit { Err(Cause::TooLong(limit)) } else { Ok(()) }
 }
 
 fn reader(response: Response<Body>) -> impl AsyncBufRead + Unpin {
@@ -473,6 +486,16 @@ mod tests {
             let case = (is_service, status, retries);
             assert_eq!((count, answer.is_ok()), (expected, expected == 3), "{case:?}");
             assert_eq!(begin.elapsed().as_secs(), if expected == 3 { 4 } else { 0 }, "{case:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_response_past_the_limit_is_not_read() {
+        let mut body = Vec::new();
+        for (length, is_read) in [(0, true), (8, true), (9, false), (100, false)] {
+            let response = Response::new(Body::from(vec![b'x'; length]));
+            let read = read_up_to(8, response, &mut body).await;
+            assert_eq!((read.is_ok(), body.len()), (is_read, length.min(9)), "{length}");
         }
     }
 
