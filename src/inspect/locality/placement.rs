@@ -20,7 +20,7 @@ use crate::inspect::cluster::{Cluster, read_storage};
 use crate::inspect::kinds;
 use crate::inspect::layer::FileObject;
 use crate::inspect::why::Reader;
-use crate::locality::{Adapter, Locality, Nodes, PlacedPod, Service};
+use crate::locality::{Adapter, Gap, Locality, Nodes, PlacedPod, PodVolume, Replicas, Service};
 
 /// A question about one pod.
 pub(crate) struct PlaceQuestion<'a> {
@@ -114,11 +114,18 @@ impl Placement {
         let drivers = not_queried(&judge.volumes(&claims, &namespace, &live));
         let layouts = layouts::read(access, &rules, (&volumes, &drivers), Some(&nodes), &mut |_| {}).await?;
         let judge = Judge { layouts: &layouts, ..judge };
-        let counted = judge.volumes(&claims, &namespace, &live);
+        let mut counted = judge.volumes(&claims, &namespace, &live);
         let hides = format!("the answers of the extender of driver {}", driver.name);
         let answers = listed.ask(access, &extender, &object, &hides).await?;
-        let ExtenderAnswers { filter, refusal, scores } =
-            answers.map_err(|gap| anyhow!("cannot call the extender: {gap}"))?;
+        let answers = answers.map_err(|gap| anyhow!("cannot call the extender: {gap}"))?;
+        let shown = shown_replicas(&answers, &counted, &driver.name);
+        for volume in counted.iter_mut().filter(|volume| volume.driver == driver.name) {
+            // Another gap is that of this volume, not of its storage system.
+            if layouts.gap(&driver.name).is_some_and(|gap| volume.replicas.as_ref() == Err(gap)) {
+                volume.replicas = shown.as_ref().map_err(Clone::clone);
+            }
+        }
+        let ExtenderAnswers { filter, refusal, scores } = answers;
         let names: BTreeSet<String> = nodes.iter().map(|node| node.name.to_string()).collect();
         let mut placed: Vec<_> = names
             .into_iter()
@@ -142,6 +149,16 @@ impl Placement {
             refusal,
             nodes: placed,
         })
+    }
+}
+
+/// Returns the replicas of the volumes of a driver that the scores of its extender show, as for `colocate locality`.
+fn shown_replicas(answers: &ExtenderAnswers, volumes: &[PodVolume<'_>], driver: &str) -> Result<Replicas, Gap> {
+    let ExtenderAnswers { filter, refusal, scores } = answers;
+    let pod = PlacedPod { node: "".into(), created: None, exemption: None, volumes: volumes.to_vec() };
+    match pod.scored(driver) {
+        Some(scored) if refusal.is_none() => scores.replicas(scored, filter),
+        _ => Err(Gap::Scores),
     }
 }
 
