@@ -100,7 +100,11 @@ impl<'a> PodList<'a> {
     pub(super) fn add_asked(&mut self, asked: Vec<AskedPod<'a>>, answers: &'a [AnswersByDriver]) {
         for (AskedPod { mut pod, .. }, answers) in asked.into_iter().zip(answers) {
             for volume in &mut pod.pod.volumes {
-                if let (Err(_), Some(answer)) = (&volume.replicas, answers.get(&volume.driver)) {
+                if let (Err(gap), Some(answer)) = (&volume.replicas, answers.get(&volume.driver)) {
+                    // A cluster may have no extender. What is wrong is then that the other sources do not answer.
+                    if matches!(answer, Err(Gap::Absent(_))) && *gap != Gap::NotAsked {
+                        continue;
+                    }
                     volume.replicas = answer.as_ref().map_err(Clone::clone);
                 }
             }

@@ -90,3 +90,18 @@ fn a_gateway_without_endpoints_is_called_once() {
     let expected = "Service portworx/portworx-api:9021 does not answer: no; not known as a result: where the volumes";
     assert!(run.out.contains(expected), "{}", run.out);
 }
+
+#[test]
+fn a_missing_extender_does_not_hide_why_the_gateway_fails() {
+    let mut objects = cluster();
+    objects.retain(|(path, _)| *path != GATEWAY_NODES);
+    // The gateway's own words, without a `Status`.
+    let gateway = vec![(GATEWAY_NODES, (403, json!({"error": "Access denied"})))];
+    let folder = Folder::new(&[("own.yaml", CONFIG)]);
+    let run =
+        ApiServer::with_failures(&objects, gateway, 404).run_command(&folder, "locality --config own.yaml -o json");
+    let document = super::document(&run);
+    let unknown = document["unknown"].as_array().unwrap().iter().find(|pod| pod["name"] == "local").unwrap();
+    let expected = "Service portworx/portworx-api:9021 does not answer: an error without a message";
+    assert_eq!(unknown["text"], expected, "{document:#}");
+}

@@ -24,12 +24,24 @@ impl ApiServer {
 
     /// Like [`new`](Self::new), with lists of many items, given as JSON.
     pub fn with_lists(objects: &[(&str, Value)], lists: Vec<(&str, Vec<String>)>, otherwise: u16) -> Self {
+        let lists = lists.into_iter().map(|(path, items)| (path.to_owned(), Content::List(items)));
+        Self::start(objects, lists, otherwise)
+    }
+
+    /// Like [`new`](Self::new), with paths that have a status and a body of their own, as a Service behind the proxy has.
+    pub fn with_failures(objects: &[(&str, Value)], failures: Vec<(&str, (u16, Value))>, otherwise: u16) -> Self {
+        let failure =
+            |(path, (code, body)): (&str, (u16, Value))| (path.to_owned(), Content::Failure(code, body.to_string()));
+        Self::start(objects, failures.into_iter().map(failure), otherwise)
+    }
+
+    fn start(objects: &[(&str, Value)], more: impl Iterator<Item = (String, Content)>, otherwise: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let mut objects: HashMap<_, _> =
             objects.iter().map(|(path, body)| ((*path).to_owned(), Content::of(body))).collect();
-        objects.extend(lists.into_iter().map(|(path, items)| (path.to_owned(), Content::List(items))));
+        objects.extend(more);
         let recorded = asked.clone();
         // The thread lives until the process exits, after its clients, which are child processes.
         thread::spawn(move || {
@@ -75,6 +87,8 @@ enum Content {
     Object(String),
     /// The items of a list.
     List(Vec<String>),
+    /// The status and the body of a failure.
+    Failure(u16, String),
 }
 
 impl Content {
@@ -89,7 +103,7 @@ impl Content {
     /// The body of the response to a query.
     fn body(&self, query: &str) -> String {
         let items = match self {
-            Self::Object(body) => return body.clone(),
+            Self::Object(body) | Self::Failure(_, body) => return body.clone(),
             Self::List(items) => items,
         };
         let number = |key: &str| {
@@ -122,6 +136,7 @@ fn answer(mut stream: TcpStream, objects: &HashMap<String, Content>, otherwise: 
         json!({"kind": "Status", "status": "Failure", "code": code, "message": "no", "reason": reason})
     };
     let (code, body) = match objects.get(path) {
+        Some(Content::Failure(code, body)) => (*code, body.clone()),
         Some(content) => (200, content.body(query)),
         None => (otherwise, status(otherwise).to_string()),
     };
