@@ -52,7 +52,8 @@ impl CandidateNodes {
         hides: &str,
     ) -> Result<Result<ExtenderAnswers, Gap>, ApiError> {
         let request = extender_request(pod, &self.objects).to_string();
-        let call = |path| ServiceCall { service, path, body: Some(request.clone()), token: None, hides };
+        let call =
+            |path| ServiceCall { service, path, body: Some(request.clone()), token: None, left_out: None, hides };
         let (filter, refusal) = match call("/filter").ask(access).await? {
             Answer::Body(body) => match FilterResult::parse(&String::from_utf8_lossy(&body)) {
                 Ok(result) => {

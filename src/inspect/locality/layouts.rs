@@ -45,7 +45,7 @@ pub(super) async fn read(
         for adapter in adapters {
             let layout = match adapter {
                 Adapter::OpenStorage { service, token } => match callable(service, token.as_ref(), &rules.source) {
-                    Ok(service) => open_storage(access, &service, token.as_ref(), &hides).await?,
+                    Ok(callable) => open_storage(access, &callable, token.as_ref(), &hides).await?,
                     Err(why) => {
                         access.unreadable(kinds::SECRETS, None, &why, &hides);
                         Err(Gap::NoAnswer(why.into()))
@@ -123,10 +123,18 @@ impl Layouts {
     }
 }
 
+/// A Service that may get a token.
+struct Callable {
+    /// The Service, without the namespaces that may not.
+    service: Service,
+    /// The reason why these are left out, if there are some.
+    left_out: Option<String>,
+}
+
 /// Asks the gateway of an `OpenStorage` SDK for its nodes and volumes.
 async fn open_storage(
     access: &mut Access,
-    service: &Service,
+    Callable { service, left_out }: &Callable,
     token: Option<&TokenRef>,
     hides: &str,
 ) -> Result<Result<Layout, Gap>, ApiError> {
@@ -137,7 +145,8 @@ async fn open_storage(
         },
         None => None,
     };
-    let call = |path, body| ServiceCall { service, path, body, token: token.as_ref(), hides };
+    let left_out = left_out.as_deref();
+    let call = |path, body| ServiceCall { service, path, body, token: token.as_ref(), left_out, hides };
     let nodes = match call(NODES_PATH, None).send(access).await? {
         Ok(body) => body,
         Err(gap) => return Ok(Err(gap)),
@@ -163,19 +172,22 @@ async fn open_storage(
 ///
 /// # Errors
 /// None of them may.
-fn callable(service: &Service, token: Option<&TokenRef>, source: &ConfigSource) -> Result<Service, String> {
+fn callable(service: &Service, token: Option<&TokenRef>, source: &ConfigSource) -> Result<Callable, String> {
     let mut service = service.clone();
     let Some(TokenRef { namespace, name, .. }) = token.filter(|_| *source != ConfigSource::File) else {
-        return Ok(service);
+        return Ok(Callable { service, left_out: None });
     };
-    service.namespaces.retain(|own| own == namespace);
+    let (own, others): (Vec<_>, Vec<_>) = service.namespaces.into_iter().partition(|own| own == namespace);
+    let why = format!(
+        "the token of Secret {namespace}/{name} is not sent to Service {} in {}, because both are chosen in the cluster: use a Secret in the namespace of the Service, or pass the configuration with --config",
+        service.name,
+        others.join(" or "),
+    );
+    service.namespaces = own;
     if service.namespaces.is_empty() {
-        return Err(format!(
-            "the token of Secret {namespace}/{name} is not sent to Service {} in another namespace: pass the configuration with --config",
-            service.name
-        ));
+        return Err(why);
     }
-    Ok(service)
+    Ok(Callable { service, left_out: Some(why).filter(|_| !others.is_empty()) })
 }
 
 /// Reads a bearer token.

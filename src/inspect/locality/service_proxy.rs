@@ -25,6 +25,8 @@ pub(super) struct ServiceCall<'a> {
     pub(super) path: &'a str,
     pub(super) body: Option<String>,
     pub(super) token: Option<&'a HeaderValue>,
+    /// The reason why other namespaces of the Service are left out, if some are.
+    pub(super) left_out: Option<&'a str>,
     /// The consequence if there is no answer.
     pub(super) hides: &'a str,
 }
@@ -61,7 +63,7 @@ impl ServiceCall<'_> {
     /// # Errors
     /// If the API server does not answer.
     pub(super) async fn ask(&self, access: &mut Access) -> Result<Answer, ApiError> {
-        let Self { service, path, body, token, hides } = self;
+        let Self { service, path, body, token, left_out, hides } = self;
         let verb = if body.is_some() { "create" } else { "get" };
         let name = service.proxy_name();
         let (mut denied, mut failure) = (None, None);
@@ -106,7 +108,8 @@ impl ServiceCall<'_> {
             access.denied(verb, SERVICE_PROXY, Some(namespace), hides);
             return Ok(Answer::None(Gap::NoPermission(format!("{verb} services/proxy {name} in {namespace}").into())));
         }
-        let why = format!("there is no Service {} in {}", service.name, service.namespaces.join(" or "));
+        let left_out = left_out.map(|why| format!("; {why}")).unwrap_or_default();
+        let why = format!("there is no Service {} in {}{left_out}", service.name, service.namespaces.join(" or "));
         access.unreadable(SERVICE_PROXY, None, &why, hides);
         Ok(Answer::None(Gap::Absent(why.into())))
     }
@@ -150,7 +153,14 @@ mod tests {
             let service = Service { namespaces, name: "gate".into(), port: 1, tls: true };
             let token = HeaderValue::from_static("bearer t");
             let body = Some("{}".to_owned());
-            let call = ServiceCall { service: &service, path: "/x", body, token: Some(&token), hides: "the rest" };
+            let call = ServiceCall {
+                service: &service,
+                path: "/x",
+                body,
+                token: Some(&token),
+                left_out: None,
+                hides: "the rest",
+            };
             let answer = call.ask(&mut access).await.unwrap();
             let not_seen = std::mem::take(&mut access.not_seen).iter().map(ToString::to_string).collect();
             // Ends the server.
