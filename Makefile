@@ -40,6 +40,7 @@ test: ## Run all tests, from unit to end-to-end on a real control plane (12 minu
 	@echo '==> control plane (etcd, kube-apiserver, ...), built once for all clones'
 	@tests/controlplane/build >/dev/null
 	@tests/pipelines/tools/build >/dev/null
+	@tests/prometheus/install >/dev/null
 	@echo '==> tests'
 	@cargo test --locked
 

@@ -307,6 +307,14 @@ fn extra_effects() -> Vec<(&'static str, Effect)> {
             "prometheusRule: {enabled: true, labels: {a: b}}",
             Is("PrometheusRule/colocate", "/metadata/labels/a", json!("b")),
         ),
+        (
+            "prometheusRule: {enabled: true, runbookUrlPrefix: 'https://a.test/'}",
+            Is(
+                "PrometheusRule/colocate",
+                "/spec/groups/0/rules/0/annotations/runbook_url",
+                json!("https://a.test/colocateabsent"),
+            ),
+        ),
         ("dashboard: {enabled: true}", Made("ConfigMap/colocate-dashboard")),
         (
             "dashboard: {enabled: true, labels: {a: b}}",

@@ -6,6 +6,7 @@
 
 mod chart;
 
+mod alerts;
 mod conditions;
 mod config;
 mod defaults;

@@ -58,13 +58,19 @@ fn every_metric_is_queried() {
 
 /// A user follows the link when the alert fires.
 #[test]
-fn every_alert_links_to_its_own_section() {
-    let rendered = render(ON);
-    let rules = rendered.at("PrometheusRule/colocate", "/spec/groups/0/rules").as_array().unwrap();
-    for rule in rules {
-        let name = text(rule, "/alert");
-        let section = format!("docs/reasons.md#alert-{}", name.to_lowercase());
-        assert_eq!(text(rule, "/annotations/runbook"), section, "{name}");
+fn every_alert_links_to_its_runbook() {
+    for (values, prefix) in [
+        ("prometheusRule: {enabled: true}", "docs/runbooks.md#"),
+        (
+            "prometheusRule: {enabled: true, runbookUrlPrefix: 'https://a.test/~b/?c=%d&page='}",
+            "https://a.test/~b/?c=%d&page=",
+        ),
+    ] {
+        let rendered = render(values);
+        for rule in rendered.at("PrometheusRule/colocate", "/spec/groups/0/rules").as_array().unwrap() {
+            let name = text(rule, "/alert");
+            assert_eq!(text(rule, "/annotations/runbook_url"), format!("{prefix}{}", name.to_lowercase()), "{name}");
+        }
     }
 }
 

@@ -20,6 +20,11 @@ pub fn pre_commit() -> Option<PathBuf> {
     printed_by("tests/pipelines/pre-commit/install")
 }
 
+/// Returns the folder of prometheus and promtool; `None` if this machine has no packages of Debian. The terminal then shows why.
+pub fn prometheus() -> Option<PathBuf> {
+    printed_by("tests/prometheus/install")
+}
+
 /// Runs a script, and returns the path that it prints. Its messages appear on the terminal.
 fn printed_by(script: &str) -> Option<PathBuf> {
     let path = repository(script);
