@@ -28,7 +28,7 @@ install = [ -x $(CACHE)/$(1)-$(2)/bin/$(1) ] || \
 # Runs only the `make torture` scenarios whose name contains this.
 SCENARIO :=
 
-.PHONY: help demo test fresh torture bench bench-claims bench-waiters bench-audit bench-locality fuzz cluster chart image image-check sbom format lint doc deny
+.PHONY: help demo test fresh torture bench bench-claims bench-waiters bench-audit bench-locality fuzz cluster chart image image-check sbom format lint doc deny workflows advisories
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -105,6 +105,15 @@ lint: ## Run clippy (warnings are errors) and shellcheck, if installed
 
 doc: ## Check that the documentation builds without warnings
 	@RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+
+workflows: ## Check the workflows of GitHub Actions with actionlint and zizmor (needs Go; zizmor needs Python)
+	@tools=$$(tests/pipelines/tools/build) && $$tools/actionlint
+	@programs=$$(tests/pipelines/python/install) && \
+	  { [ -z "$$programs" ] || $$programs/zizmor --offline --quiet --persona pedantic .; }
+
+advisories: ## Check the dependencies for security advisories and yanked versions (needs access to the advisory database)
+	@$(call install,cargo-deny,$(CARGO_DENY_VERSION),5 minutes)
+	@$(CARGO_DENY)/bin/cargo-deny --all-features check advisories
 
 deny: ## Check the dependencies for licenses, banned crates and sources
 	@$(call install,cargo-deny,$(CARGO_DENY_VERSION),5 minutes)

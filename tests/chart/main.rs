@@ -17,6 +17,7 @@ mod managed_clusters;
 mod names;
 mod network;
 mod observability;
+mod package;
 mod refusals;
 mod rights;
 mod schema;

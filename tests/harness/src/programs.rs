@@ -17,7 +17,7 @@ pub fn tools() -> PathBuf {
 
 /// Returns the path of pre-commit; `None` if this machine cannot run it. The terminal then shows why.
 pub fn pre_commit() -> Option<PathBuf> {
-    printed_by("tests/pipelines/pre-commit/install")
+    Some(printed_by("tests/pipelines/python/install")?.join("pre-commit"))
 }
 
 /// Returns the folder of prometheus and promtool; `None` if this machine has no packages of Debian. The terminal then shows why.
