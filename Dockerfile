@@ -6,6 +6,7 @@ ARG REVISION
 LABEL org.opencontainers.image.title="colocate" \
       org.opencontainers.image.description="Keeps stateful pods next to their data: a Kubernetes admission server that sets the storage driver's scheduler" \
       org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.base.name="scratch" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 

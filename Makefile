@@ -83,7 +83,7 @@ cluster: ## Start a playground: a real control plane with colocate installed
 chart: ## Regenerate charts/colocate/README.md (the table of values) and files/defaults.yaml
 	@CHART_WRITE=1 cargo test --locked --quiet --test chart -- current >/dev/null
 
-image: ## Build the image with buildah or docker (10 minutes; ARCH='amd64 arm64', REGISTRY=, IMAGE=, BUILDER=)
+image: ## Build the image with buildah or docker (10 minutes; ARCH='amd64 arm64', REGISTRY=, IMAGE=, BUILDER=, SOURCE=)
 	@image/build
 
 image-check: ## Build the image and run its binary in an empty root file system

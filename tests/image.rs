@@ -149,6 +149,7 @@ fn the_labels_match_cargo_toml() {
     assert_eq!(label("title"), env!("CARGO_PKG_NAME"));
     assert_eq!(label("description"), env!("CARGO_PKG_DESCRIPTION"));
     assert_eq!(label("licenses"), env!("CARGO_PKG_LICENSE"));
+    assert_eq!(vec![label("base.name").as_str()], instructions(&dockerfile, "FROM "));
     assert_eq!((label("version"), label("revision")), ("${VERSION}".to_owned(), "${REVISION}".to_owned()));
 }
 
@@ -186,6 +187,7 @@ fn the_program_is_static_and_contains_no_local_path() {
         " --platform linux/amd64 ",
         " --identity-label=false ",
         &format!(" --build-arg VERSION={VERSION} "),
+        " --label org.opencontainers.image.created=2023-11-14T22:13:20Z ",
         &format!(" --tag colocate:{VERSION} "),
     ] {
         assert!(build.contains(part), "no{part}in {build}");
@@ -205,6 +207,19 @@ fn registry_variable_prefixes_the_name_and_image_replaces_it() {
     ] {
         let (_, calls) = Machine::new().build(&[(variable, value)]).unwrap();
         assert!(calls.contains(&format!("--tag {name} ")), "{calls}");
+    }
+}
+
+#[test]
+fn source_variable_adds_the_labels_with_addresses() {
+    let source = "https://git.example.com/colocate";
+    let labels = ["source", "url", "documentation"].map(|label| format!(" --label org.opencontainers.image.{label}="));
+    for builder in ["buildah", "docker"] {
+        let machine = || Machine::new().with("docker", DOCKER);
+        let (_, calls) = machine().build(&[("BUILDER", builder), ("SOURCE", source)]).unwrap();
+        assert!(labels.iter().all(|label| calls.contains(&format!("{label}{source} "))), "{calls}");
+        let (_, calls) = machine().build(&[("BUILDER", builder)]).unwrap();
+        assert!(!labels.iter().any(|label| calls.contains(label)), "{calls}");
     }
 }
 
