@@ -70,6 +70,11 @@ fn a_package_names_its_image_changes_and_source() {
     assert_eq!(annotation("changes"), json!(wanted));
     assert_eq!(chart["home"], "https://git.example.com/colocate");
     assert_eq!(chart["sources"], json!(["https://git.example.com/colocate"]));
+    let maintainers = json!([{"name": "colocate maintainers", "url": "https://git.example.com/colocate"}]);
+    assert_eq!(chart["maintainers"], maintainers);
+    let icon = format!("https://git.example.com/colocate/raw/v{VERSION}/");
+    let icon = chart["icon"].as_str().unwrap().strip_prefix(&icon).unwrap();
+    assert!(repository(icon).is_file(), "{icon} does not exist");
 
     let rendered = render_file(&folder.root().join(format!("colocate-{VERSION}.tgz")));
     assert_eq!(rendered.text_at("Deployment/colocate", "/spec/template/spec/containers/0/image"), image);
