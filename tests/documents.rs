@@ -253,6 +253,22 @@ fn the_readme_shows_a_finding_of_validate() {
     assert_eq!(output.status.code(), Some(1), "a finding is an error");
 }
 
+/// The custom manager in `renovate.json` finds a version only in this form.
+#[test]
+fn renovate_finds_each_version_in_the_makefile() {
+    let makefile = page("Makefile");
+    let lines: Vec<_> = makefile.lines().collect();
+    let mut found = 0;
+    for pair in lines.windows(2) {
+        let Some((name, version)) = pair[0].split_once("_VERSION := ") else { continue };
+        let program = name.to_lowercase().replace('_', "-");
+        assert!(version.split('.').all(|part| part.parse::<u32>().is_ok()), "{}", pair[0]);
+        assert_eq!(pair[1], format!("{name} := $(CACHE)/{program}-$({name}_VERSION)"));
+        found += 1;
+    }
+    assert!(found >= 3, "only {found} versions");
+}
+
 #[test]
 fn measurements_have_no_placeholder() {
     assert!(!page("docs/measurements.md").contains("@TIMES"));
