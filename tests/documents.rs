@@ -253,6 +253,28 @@ fn the_readme_shows_a_finding_of_validate() {
     assert_eq!(output.status.code(), Some(1), "a finding is an error");
 }
 
+#[test]
+fn issue_forms_are_complete_and_ask_for_why() {
+    let folder = Path::new(ROOT).join(".github/ISSUE_TEMPLATE");
+    let names = folder.read_dir().expect("the folder is readable").map(|entry| entry.expect("it is readable").path());
+    let forms: Vec<_> = names.filter(|path| path.file_name().is_some_and(|name| name != "config.yml")).collect();
+    assert_eq!(forms.len(), 3);
+    let mut asked = String::new();
+    for path in forms {
+        let form: Value = serde_saphyr::from_str(&fs::read_to_string(&path).expect("the form is readable"))
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert!(form["name"].is_string() && form["description"].is_string(), "{}", path.display());
+        let fields =
+            form["body"].as_array().expect("a form has a body").iter().filter(|field| field["type"] != "markdown");
+        let mut ids = BTreeSet::new();
+        for field in fields {
+            assert!(field["attributes"]["label"].is_string() && ids.insert(field["id"].as_str()), "{field}");
+            asked += field["attributes"]["description"].as_str().unwrap_or_default();
+        }
+    }
+    assert!(asked.contains("`colocate why KIND/NAME -n NAMESPACE -o json`"), "{asked}");
+}
+
 /// The custom manager in `renovate.json` finds a version only in this form.
 #[test]
 fn renovate_finds_each_version_in_the_makefile() {
