@@ -28,7 +28,8 @@ install = [ -x $(CACHE)/$(1)-$(2)/bin/$(1) ] || \
 # Runs only the `make torture` scenarios whose name contains this.
 SCENARIO :=
 
-.PHONY: help demo test fresh torture bench bench-claims bench-waiters bench-audit bench-locality fuzz cluster chart image image-check sbom format lint doc deny workflows advisories
+.PHONY: help demo test fresh torture bench bench-claims bench-waiters bench-audit bench-locality fuzz cluster chart image image-check sbom release \
+  release-check format lint doc deny workflows advisories
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -92,6 +93,14 @@ image-check: ## Build the image and run its binary in an empty root file system
 sbom: ## Write the image's bill of materials in CycloneDX format (ARCH=)
 	@$(call install,cargo-cyclonedx,$(CARGO_CYCLONEDX_VERSION),2 minutes)
 	@PATH=$(CARGO_CYCLONEDX)/bin:$$PATH image/sbom
+
+release: ## Build everything that a release publishes into one folder (25 minutes; DIST=dist, ARCH=, REGISTRY=, SOURCE=)
+	@$(call install,cargo-cyclonedx,$(CARGO_CYCLONEDX_VERSION),2 minutes)
+	@PATH=$(CARGO_CYCLONEDX)/bin:$$PATH release/build
+
+release-check: ## Build the release in two clones in different folders, and compare all bytes (50 minutes)
+	@$(call install,cargo-cyclonedx,$(CARGO_CYCLONEDX_VERSION),2 minutes)
+	@PATH=$(CARGO_CYCLONEDX)/bin:$$PATH release/check
 
 format: ## Check that all code is formatted
 	@cargo fmt --check

@@ -60,6 +60,13 @@ pub(crate) fn render_for(kubernetes: &str, values: &str) -> Rendered {
     Rendered::read(String::from_utf8(output.stdout).expect("helm prints UTF-8"))
 }
 
+/// Returns the objects of a release in another namespace, for a version of Kubernetes.
+pub(crate) fn render_for_in(namespace: &str, kubernetes: &str, values: &str) -> Vec<Value> {
+    let output = template(&["--kube-version", kubernetes, "--namespace", namespace], values);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Rendered::read(String::from_utf8(output.stdout).expect("helm prints UTF-8")).objects
+}
+
 /// Renders the chart for a release of that name.
 pub(crate) fn render_as(release: &str, values: &str) -> Rendered {
     render_chart(release, &folder(), values)
@@ -115,7 +122,8 @@ pub(crate) fn yaml(text: &str) -> Value {
 }
 
 impl Rendered {
-    fn read(text: String) -> Self {
+    /// Parses manifests.
+    pub(crate) fn read(text: String) -> Self {
         let documents = yaml_serde::Deserializer::from_str(&text).map(Value::deserialize);
         let objects = documents.map(|document| document.unwrap_or_else(|error| panic!("{error}: {text}")));
         let objects = objects.filter(|object| !object.is_null()).collect();
@@ -165,7 +173,8 @@ impl Rendered {
     }
 }
 
-fn name(object: &Value) -> String {
+/// Returns the name of an object, as in [`Rendered::names`].
+pub(crate) fn name(object: &Value) -> String {
     let name = format!("{}/{}", text(object, "/kind"), text(object, "/metadata/name"));
     match text(object, "/metadata/namespace") {
         "" | HOME => name,

@@ -19,6 +19,7 @@ mod network;
 mod observability;
 mod package;
 mod refusals;
+mod release;
 mod rights;
 mod schema;
 mod tls;

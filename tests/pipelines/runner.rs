@@ -12,7 +12,7 @@ use colocate_harness::repository;
 use crate::project::{Project, own};
 
 /// The name of the action in the examples.
-pub(crate) const ACTION: &str = "example/colocate@v0.1.0";
+pub(crate) const ACTION: &str = "example/colocate@v0.2.0";
 
 /// A job on a runner. It runs the scripts of its steps, and those of colocate's action. It records which other actions the
 /// job uses.
