@@ -16,6 +16,9 @@ CARGO_DENY := $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)
 CARGO_CYCLONEDX_VERSION := 0.5.9
 CARGO_CYCLONEDX := $(CACHE)/cargo-cyclonedx-$(CARGO_CYCLONEDX_VERSION)
 
+MDBOOK_VERSION := 0.5.4
+MDBOOK := $(CACHE)/mdbook-$(MDBOOK_VERSION)
+
 CARGO_FUZZ_VERSION := 0.13.2
 CARGO_FUZZ := $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)
 
@@ -29,7 +32,7 @@ install = [ -x $(CACHE)/$(1)-$(2)/bin/$(1) ] || \
 SCENARIO :=
 
 .PHONY: help demo test fresh torture bench bench-claims bench-waiters bench-audit bench-locality fuzz cluster chart image image-check sbom release \
-  release-check format lint doc deny workflows advisories
+  release-check format lint doc docs deny workflows advisories
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -114,6 +117,10 @@ lint: ## Run clippy (warnings are errors) and shellcheck, if installed
 
 doc: ## Check that the documentation builds without warnings
 	@RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+
+docs: ## Build a book from the pages of the documentation, and check its links (BOOK=FOLDER)
+	@$(call install,mdbook,$(MDBOOK_VERSION),5 minutes)
+	@PATH=$(MDBOOK)/bin:$$PATH docs/build
 
 workflows: ## Check the workflows of GitHub Actions with actionlint and zizmor (needs Go; zizmor needs Python)
 	@tools=$$(tests/pipelines/tools/build) && $$tools/actionlint

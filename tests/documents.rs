@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Output};
 
 use colocate::cli::EXIT_STATUS;
@@ -19,13 +19,14 @@ use serde_json::Value;
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// All Markdown pages.
-const PAGES: [&str; 19] = [
+const PAGES: [&str; 20] = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
     "SECURITY.md",
     "certs/README.md",
     "charts/colocate/README.md",
+    "docs/SUMMARY.md",
     "docs/annotations.md",
     "docs/configuration.md",
     "docs/insight.md",
@@ -327,12 +328,41 @@ fn every_link_points_to_an_existing_file_and_heading() {
     assert!(found > 60, "only {found} links");
     for entry in Path::new(ROOT).join("docs").read_dir().expect("docs is a readable folder") {
         let name = entry.expect("the entry is readable").file_name();
-        // Schemas are not pages.
+        // These are not pages.
         assert!(
-            name == "schemas" || PAGES.iter().any(|page| Path::new(page) == Path::new("docs").join(&name)),
+            ["schemas", "book.toml", "build"].contains(&name.to_string_lossy().as_ref())
+                || PAGES.iter().any(|page| Path::new(page) == Path::new("docs").join(&name)),
             "{name:?} is missing in PAGES"
         );
     }
+}
+
+/// `make docs` builds the book from these pages, and checks the links in its HTML.
+#[test]
+fn the_book_has_every_page_under_its_title() {
+    let summary = page("docs/SUMMARY.md");
+    let chapters = summary.lines().filter_map(|line| line.trim_start_matches("- ").strip_prefix('[')?.split_once("]("));
+    let mut listed = BTreeSet::from([PathBuf::from("docs/SUMMARY.md")]);
+    for (title, link) in chapters {
+        let name = clean(&linked("docs/SUMMARY.md", link.trim_end_matches(')')));
+        let text = page(name.to_str().expect("the path is UTF-8"));
+        let heading = text.lines().find_map(|line| line.strip_prefix("# ")).expect("a page has a title");
+        assert_eq!(title, heading, "{link}");
+        assert!(listed.insert(name), "{title} is listed twice");
+    }
+    assert_eq!(listed, PAGES.iter().map(PathBuf::from).collect());
+}
+
+/// Removes `..` from a path.
+fn clean(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut path, part| {
+        if part == Component::ParentDir {
+            path.pop();
+        } else {
+            path.push(part);
+        }
+        path
+    })
 }
 
 /// Returns the file that a link of a page points to.
