@@ -1,6 +1,6 @@
 //! The files of a release that need no compiler, as `release/files` writes them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -131,6 +131,34 @@ fn a_release_lists_its_checksums_and_those_for_krew() {
     let platforms = yaml(&krew)["spec"]["platforms"].as_array().unwrap().clone();
     assert_eq!(platforms.len(), 1, "a platform without an archive: {krew}");
     assert_eq!(platforms[0]["selector"]["matchLabels"]["arch"], "amd64");
+}
+
+#[test]
+fn the_documents_and_the_workflow_name_the_files() {
+    let read = |name: &str| fs::read_to_string(repository(name)).unwrap();
+    let folder = Folder::new(&[]);
+    let dist = release(folder.root(), &[]);
+    let mut there: BTreeSet<_> =
+        dist.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    // `release/build` adds these, which need a compiler.
+    let build = read("release/build");
+    assert!(build.contains("\"$dist/colocate-$version-image.tar\"") && build.contains("image/sbom"));
+    there.insert(format!("colocate-{VERSION}-image.tar"));
+    there.extend(["amd64", "arm64"].map(|arch| format!("colocate-{VERSION}-{arch}.cdx.json")));
+
+    let page = read("CONTRIBUTING.md");
+    let table = page.lines().skip_while(|line| !line.starts_with("| file |")).take_while(|line| line.starts_with('|'));
+    let names = table.filter_map(|row| row.split('|').nth(1)).flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let documented: BTreeSet<_> = names
+        .flat_map(|name| ["amd64", "arm64"].map(|arch| name.replace("ARCH", arch)))
+        .map(|name| name.trim_end_matches('/').replace("VERSION", VERSION))
+        .collect();
+    assert_eq!(documented, there);
+
+    let workflow = read(".github/workflows/release.yml");
+    let used = workflow.split("dist/").skip(1).filter_map(|rest| rest.split(['"', ':', '\n', ' ']).next());
+    let used: BTreeSet<_> = used.map(|name| name.replace("$version", VERSION)).collect();
+    assert!(used.len() >= 3 && used.is_subset(&there), "{used:?}");
 }
 
 /// `tests/installation/manifest.rs` applies the file.
