@@ -11,6 +11,7 @@ mod findings;
 mod hook;
 mod leaving;
 mod life;
+mod manifest;
 mod reach;
 mod rights;
 mod stream;
