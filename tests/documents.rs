@@ -19,7 +19,7 @@ use serde_json::Value;
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// All Markdown pages.
-const PAGES: [&str; 20] = [
+const PAGES: [&str; 21] = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
