@@ -284,8 +284,8 @@ fn an_invalid_program_is_not_put_into_an_image() {
         (Machine::new().with("readelf", "echo INTERP"), "is not static"),
         (Machine::new().program("echo colocate 0.0.0"), &*format!("is not version {VERSION}")),
         (
-            Machine::new().program(&format!("echo colocate {VERSION}; exit\n{}", " ".repeat(20_000_000))),
-            "more than 20000000",
+            Machine::new().program(&format!("echo colocate {VERSION}; exit\n{}", " ".repeat(25_000_000))),
+            "more than 25000000",
         ),
         (Machine::new().with("cargo", "exit 1"), ""),
     ] {
