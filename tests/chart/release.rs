@@ -34,7 +34,10 @@ fn release(clone: &Path, settings: &[(&str, &str)]) -> PathBuf {
     let path = format!("{}:{}", programs::folder().display(), std::env::var("PATH").unwrap());
     let mut command = Command::new("bash");
     // Git creates the files of a clone with the permissions that the user's umask leaves.
-    command.args(["-c", "umask \"$UMASK\" && chmod -R =rwX . && exec release/files \"$0\""]).arg(&dist).current_dir(clone);
+    command
+        .args(["-c", "umask \"$UMASK\" && chmod -R =rwX . && exec release/files \"$0\""])
+        .arg(&dist)
+        .current_dir(clone);
     command.env("PATH", path).env("PROGRAMS", &programs).env("ARCH", "amd64 arm64").env("UMASK", "022");
     command.env("SOURCE_DATE_EPOCH", "1700000000").env("HOME", clone).envs(settings.iter().copied());
     let output = command.output().unwrap();
