@@ -3,6 +3,8 @@
 //! In each scenario, 16 clients create pods without pause at a real API server, with `failurePolicy: Fail`. The scenario
 //! fails if a pod is not created because of colocate, or gets the wrong scheduler. Each scenario prints a row of figures.
 //!
+//! The last scenario, `dashboard`, runs the chart instead of two processes, and ends without any replica: see its file.
+//!
 //! `COLOCATE_TORTURE=long`, set by `make torture`, runs the scenarios at full length. Otherwise they run as briefly as is still
 //! meaningful.
 
@@ -10,6 +12,7 @@
 
 mod clocks;
 mod crash;
+mod dashboard;
 mod load;
 mod observer;
 mod outage;

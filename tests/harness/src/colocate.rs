@@ -158,7 +158,7 @@ impl Colocate {
 
     /// Sends a GET to the admin port, and returns the response with its headers.
     pub fn admin(&self, path: &str) -> String {
-        ask(self.admin, path)
+        ask(self.admin, "HTTP/1.1", path)
     }
 
     /// Returns the number of claim lookups with this result (`cached`, `fetched`, `waited`, `missing`).
@@ -280,11 +280,11 @@ impl Decided {
     }
 }
 
-/// Sends a GET to that address, and returns the response with its headers.
-fn ask(admin: SocketAddr, path: &str) -> String {
-    let mut socket = TcpStream::connect(admin).expect("the admin port accepts connections");
+/// Sends a GET in that version of HTTP to that address, and returns the response with its headers.
+pub(crate) fn ask(address: SocketAddr, version: &str, path: &str) -> String {
+    let mut socket = TcpStream::connect(address).expect("the port accepts connections");
     socket.set_read_timeout(Some(WAIT_TIMEOUT)).expect("the timeout is not zero");
-    write!(socket, "GET {path} HTTP/1.1\r\nHost: colocate.test\r\nConnection: close\r\n\r\n")
+    write!(socket, "GET {path} {version}\r\nHost: colocate.test\r\nConnection: close\r\n\r\n")
         .expect("the server reads the request");
     let mut answer = String::new();
     socket.read_to_string(&mut answer).expect("the server responds");
@@ -293,7 +293,7 @@ fn ask(admin: SocketAddr, path: &str) -> String {
 
 /// Returns the sum of all series whose lines in a scrape start with `prefix`.
 pub(crate) fn metric(admin: SocketAddr, prefix: &str) -> u64 {
-    let metrics = ask(admin, "/metrics");
+    let metrics = ask(admin, "HTTP/1.1", "/metrics");
     let series = metrics.lines().filter(|line| line.starts_with(prefix));
     series.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum()
 }
