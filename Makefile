@@ -31,8 +31,8 @@ install = [ -x $(CACHE)/$(1)-$(2)/bin/$(1) ] || \
 # Runs only the `make torture` scenarios whose name contains this.
 SCENARIO :=
 
-.PHONY: help demo test fresh torture bench bench-claims bench-waiters bench-audit bench-locality fuzz cluster chart image image-check sbom release \
-  release-check format lint doc docs deny workflows advisories
+.PHONY: help demo test fresh torture dashboard-picture bench bench-claims bench-waiters bench-audit bench-locality fuzz cluster chart image \
+  image-check sbom release release-check format lint doc docs deny workflows advisories
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -51,9 +51,13 @@ test: ## Run all tests, from unit to end-to-end on a real control plane (12 minu
 fresh: ## Run `make demo` and `make test` in a new clone with empty caches (37 minutes, 9 GB)
 	@.ci/fresh
 
-torture: ## Run two replicas through rollouts, rotations, crashes and outages under load (8 minutes, needs Go)
+torture: ## Run two replicas through rollouts, rotations, crashes and outages under load (10 minutes, needs Go)
 	@tests/controlplane/build >/dev/null
 	@COLOCATE_TORTURE=long cargo test --locked --test torture -- $(SCENARIO)
+
+dashboard-picture: ## Draw docs/dashboard.svg from a torture run that a real Prometheus scrapes (75 seconds, needs Go and apt)
+	@tests/controlplane/build >/dev/null
+	@COLOCATE_PICTURE=docs/dashboard.svg cargo test --locked --test torture dashboard
 
 bench: ## Measure speed and compare it with the targets (15 minutes to build, 2 to run)
 	@cargo build --locked --quiet --profile $(BENCH_PROFILE) --bin colocate --example measure

@@ -135,6 +135,17 @@ fn panels_have_unique_ids_and_places() {
     assert!(panels.iter().all(|panel| !text(panel, "/title").is_empty() && !text(panel, "/description").is_empty()));
 }
 
+/// `make dashboard-picture` draws it.
+#[test]
+fn the_picture_in_the_documents_shows_every_panel() {
+    let picture = include_str!("../../docs/dashboard.svg");
+    let titles = picture.lines().filter(|line| line.starts_with("<text class=\"title\""));
+    let titles: Vec<_> = titles.map(|line| line.split(['<', '>']).nth(2).unwrap()).collect();
+    let dashboard = dashboard(&render(ON));
+    let panels: Vec<_> = dashboard["panels"].as_array().unwrap().iter().map(|panel| text(panel, "/title")).collect();
+    assert_eq!(titles, panels);
+}
+
 #[test]
 fn prometheus_templates_are_not_rendered_by_helm() {
     let rendered = render(ON);
