@@ -188,6 +188,11 @@ fn the_program_is_static_and_contains_no_local_path() {
         " --identity-label=false ",
         &format!(" --build-arg VERSION={VERSION} "),
         " --label org.opencontainers.image.created=2023-11-14T22:13:20Z ",
+        " --annotation org.opencontainers.image.created=2023-11-14T22:13:20Z ",
+        " --annotation org.opencontainers.image.base.name=scratch ",
+        " --annotation org.opencontainers.image.licenses=Apache-2.0 ",
+        &format!(" --annotation org.opencontainers.image.description={} ", env!("CARGO_PKG_DESCRIPTION")),
+        &format!(" --annotation org.opencontainers.image.version={VERSION} "),
         &format!(" --tag colocate:{VERSION} "),
     ] {
         assert!(build.contains(part), "no{part}in {build}");
