@@ -215,7 +215,7 @@ impl Config {
         self.drivers.0.iter().filter_map(DriverEntry::to_presence)
     }
 
-    /// Returns all drivers by rank, each with the sources of the layout of its volumes.
+    /// Returns all drivers by rank, each with its sources of locality.
     pub fn locality(&self) -> StorageDrivers {
         StorageDrivers(self.drivers.0.iter().map(DriverEntry::to_locality).collect())
     }
@@ -264,7 +264,7 @@ impl Check for Config {
         let mut schedulers = self.drivers.0.iter().filter_map(|driver| Some((driver, driver.scheduler()?))).peekable();
         if schedulers.peek().is_none() && self.mode != engine::Mode::Off {
             return Err(
-                "no driver has a `scheduler`, so nothing could be changed: set that of at least one, or set `mode: off`"
+                "no driver has a `scheduler`, so colocate cannot change any pod: set `scheduler` for at least one driver, or set `mode: off`"
                     .to_owned(),
             );
         }

@@ -24,10 +24,10 @@ use crate::engine::one_line;
 /// The longest error message that is kept, in bytes: one line of a log or of `colocate probe`'s output.
 const MAX_MESSAGE: usize = 512;
 
-/// The longest response to read. The answer of a gateway about 100,000 volumes has 300 MB.
+/// The maximum length of a response body, in bytes. The response of a gateway with 100,000 volumes is 300 MB long.
 const MAX_BODY: u64 = 512_000_000;
 
-/// The longest response of a failure to read. A longer one is truncated.
+/// The maximum length of the body of an error response, in bytes. The rest is dropped.
 const MAX_FAILURE: u64 = 1_000_000;
 
 /// The longest time that a small request may take. An API server that needs longer counts as unavailable.
@@ -91,7 +91,7 @@ pub(crate) enum Cause {
         "the server answered HTTP 404, so it is not a Kubernetes API server: check the server URL in the kubeconfig, including its path, and proxies"
     )]
     NotKubernetes,
-    #[error("the response is longer than {} MB", .0 / 1_000_000)]
+    #[error("the response exceeds the limit of {} MB: check the server, and any proxy in front of it", .0 / 1_000_000)]
     TooLong(u64),
     #[error("the API server ended it at once")]
     EndedAtOnce,

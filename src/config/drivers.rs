@@ -1,4 +1,4 @@
-//! `drivers`: the storage drivers. Pods get the scheduler of a driver that has one. The pods of the others are only counted.
+//! `drivers`: the storage drivers. colocate sets a driver's scheduler on its pods. Pods of a driver without a scheduler are only counted.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -155,23 +155,24 @@ impl TryFrom<RawDriver> for DriverEntry {
 fn check_counted(name: &str, locality: Option<&[AdapterEntry]>, states_recognition: bool) -> Result<(), String> {
     let Some(adapters) = locality.filter(|adapters| !adapters.is_empty()) else {
         return Err(format!(
-            "driver `{name}` has neither `scheduler` nor `locality`, so nothing would use it: set `scheduler` to the one that colocate gives its pods, or `locality` to count its pods with `colocate locality`"
+            "driver `{name}` has neither `scheduler` nor `locality`, so nothing would use it: set `scheduler` to have colocate set it on pods, or `locality` to count the pods with `colocate locality`"
         ));
     };
     if adapters.iter().any(|entry| matches!(entry.adapter, Adapter::Extender(_))) {
         return Err(format!(
-            "driver `{name}` has a source of kind extender, which belongs to a scheduler, but no `scheduler`: set it, or remove the source"
+            "driver `{name}` has a `locality` source of kind `extender`, but no `scheduler` that it could extend: set `scheduler`, or remove the source"
         ));
     }
     if states_recognition {
         return Err(format!(
-            "driver `{name}` has the key `recognises`, which is about its scheduler, but no `scheduler`: set it, or remove `recognises`"
+            "driver `{name}` has `recognises`, but no `scheduler` that recognizes claims: set `scheduler`, or remove `recognises`"
         ));
     }
     Ok(())
 }
 
-/// Checks that only a driver of local volumes has the provisioner that provisions nothing.
+/// Checks that `kubernetes.io/no-provisioner` is only used as the sole provisioner of a driver without a scheduler, with sources of kind
+/// `nodeAffinity`.
 fn check_no_provisioner(
     name: &str,
     provisioners: &[String],
@@ -185,7 +186,7 @@ fn check_no_provisioner(
         return Ok(());
     }
     Err(format!(
-        "driver `{name}` has the provisioner `{0}`, which classes of every driver may name because it provisions nothing: remove it, and the driver is found by the bound volume. To count the pods of local volumes, use a driver of its own: {{name: local, provisioners: [{0}], locality: [{{kind: nodeAffinity}}]}}",
+        "driver `{name}` cannot have the provisioner `{0}`, because a StorageClass of any driver may name it: remove it; colocate finds the driver by the bound volume. To count pods with local volumes, add a separate driver: {{name: local, provisioners: [{0}], locality: [{{kind: nodeAffinity}}]}}",
         engine::NO_PROVISIONER
     ))
 }
@@ -202,12 +203,12 @@ impl DriverEntry {
         }
     }
 
-    /// Returns whether the file names the sources of the layout of its volumes.
+    /// Returns whether the file names its sources of locality.
     pub(super) fn names_adapters(&self) -> bool {
         self.locality.as_ref().is_some_and(|entries| !entries.is_empty())
     }
 
-    /// Returns the driver with the sources of the layout of its volumes.
+    /// Returns the driver with its sources of locality.
     pub(super) fn to_locality(&self) -> StorageDriver {
         let adapters = match &self.locality {
             Some(entries) => entries.iter().map(|entry| entry.adapter.clone()).collect(),
@@ -375,7 +376,7 @@ impl Check for SchedulerSection {
 
 /// Serializes only the name if all other keys have their defaults.
 ///
-/// The signature is that of `serialize_with`. A driver without a scheduler skips the key.
+/// `None` is left out by `skip_serializing_if`.
 #[expect(clippy::ref_option, reason = "`serialize_with` passes a reference to the field")]
 fn short_if_possible<S: Serializer>(scheduler: &Option<SchedulerSection>, serializer: S) -> Result<S::Ok, S::Error> {
     match scheduler.as_ref().and_then(|scheduler| scheduler.name.as_deref()) {

@@ -94,7 +94,7 @@ fn an_invalid_value_is_rejected_with_advice() {
         ("drivers: [{name: linstor}]\n", "driver `linstor` has no `provisioners`"),
         (
             "drivers: [{name: portworx, provisioners: [pxd.portworx.com, kubernetes.io/no-provisioner]}]\n",
-            "config.yaml:1:11: driver `portworx` has the provisioner `kubernetes.io/no-provisioner`",
+            "config.yaml:1:11: driver `portworx` cannot have the provisioner `kubernetes.io/no-provisioner`",
         ),
         ("drivers: [{name: portworx, recognises: []}]\n", "empty list `recognises`, so no claim would count"),
         ("drivers: [{name: portworx, recognises: [class, class]}]\n", "lists the same entry of `recognises` twice"),
@@ -118,7 +118,7 @@ fn an_invalid_value_is_rejected_with_advice() {
         ),
         (
             "drivers: [{name: portworx}, {name: longhorn, provisioners: [x]}]\n",
-            "driver `longhorn` has neither `scheduler` nor `locality`, so nothing would use it: set `scheduler` to",
+            "driver `longhorn` has neither `scheduler` nor `locality`, so nothing would use it: set `scheduler` to have",
         ),
         (
             "drivers: [{name: portworx}, {name: longhorn, provisioners: [x], locality: []}]\n",
@@ -126,23 +126,23 @@ fn an_invalid_value_is_rejected_with_advice() {
         ),
         (
             "drivers: [{name: portworx}, {name: a, provisioners: [x], locality: [{kind: extender}]}]\n",
-            "driver `a` has a source of kind extender, which belongs to a scheduler, but no `scheduler`: set it",
+            "driver `a` has a `locality` source of kind `extender`, but no `scheduler` that it could extend: set",
         ),
         (
             "drivers: [{name: portworx}, {name: a, provisioners: [x], recognises: [class], locality: [{kind: nodeAffinity}]}]\n",
-            "driver `a` has the key `recognises`, which is about its scheduler, but no `scheduler`: set it",
+            "driver `a` has `recognises`, but no `scheduler` that recognizes claims: set",
         ),
         (
             "drivers: [{name: portworx}, {name: a, provisioners: [kubernetes.io/no-provisioner], scheduler: b, locality: [{kind: nodeAffinity}]}]\n",
-            "To count the pods of local volumes, use a driver of its own: {name: local, provisioners: [kubernetes.io/no-provisioner], locality: [{kind: nodeAffinity}]}",
+            "To count pods with local volumes, add a separate driver: {name: local, provisioners: [kubernetes.io/no-provisioner], locality: [{kind: nodeAffinity}]}",
         ),
         (
             "drivers: [{name: portworx}, {name: a, provisioners: [kubernetes.io/no-provisioner], locality: [{kind: customResource, name: topolvm}]}]\n",
-            "driver `a` has the provisioner `kubernetes.io/no-provisioner`",
+            "driver `a` cannot have the provisioner `kubernetes.io/no-provisioner`",
         ),
         (
             "drivers: [{name: a, provisioners: [x], locality: [{kind: nodeAffinity}]}]\n",
-            "no driver has a `scheduler`, so nothing could be changed: set that of at least one, or set `mode: off`",
+            "no driver has a `scheduler`, so colocate cannot change any pod: set `scheduler` for at least one driver, or set `mode: off`",
         ),
         (
             "drivers: [{name: portworx, scheduler: {whenStale: skip}}]\n",

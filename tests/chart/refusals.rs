@@ -70,31 +70,31 @@ fn helm_rejects_many_configurations_that_the_program_rejects() {
         ("config: {drivers: [{name: a, scheduler: b}]}", "driver a in config.drivers has no provisioners: set it"),
         (
             "config: {drivers: [{name: portworx}, {name: a, provisioners: [b]}]}",
-            "driver a in config.drivers has no scheduler and no locality: set the scheduler",
+            "driver a in config.drivers has no scheduler and no locality: set scheduler",
         ),
         (
             "config: {drivers: [{name: portworx}, {name: a, provisioners: [b], locality: []}]}",
-            "driver a in config.drivers has no scheduler and no locality: set the scheduler",
+            "driver a in config.drivers has no scheduler and no locality: set scheduler",
         ),
         (
             "config: {drivers: [{name: portworx}, {name: a, provisioners: [b], locality: [{kind: extender}]}]}",
-            "driver a in config.drivers has a source of kind extender, but no scheduler: set it",
+            "driver a in config.drivers has a locality source of kind extender, but no scheduler that it could extend: set",
         ),
         (
             "config: {drivers: [{name: portworx}, {name: a, provisioners: [b], recognises: [class], locality: [{kind: nodeAffinity}]}]}",
-            "driver a in config.drivers has recognises, but no scheduler: set it",
+            "driver a in config.drivers has recognises, but no scheduler that recognizes claims: set",
         ),
         (
             "config: {drivers: [{name: a, provisioners: [b], locality: [{kind: nodeAffinity}]}]}",
-            "no driver in config.drivers has a scheduler, so nothing could be changed: set that",
+            "no driver in config.drivers has a scheduler, so colocate cannot change any pod: set scheduler",
         ),
         (
             "config: {drivers: [{name: portworx, provisioners: [kubernetes.io/no-provisioner]}]}",
-            "driver portworx in config.drivers has the provisioner kubernetes.io/no-provisioner, which only",
+            "driver portworx in config.drivers cannot have the provisioner kubernetes.io/no-provisioner: remove it",
         ),
         (
             "config: {drivers: [{name: portworx}, {name: a, provisioners: [kubernetes.io/no-provisioner], scheduler: b, locality: [{kind: nodeAffinity}]}]}",
-            "driver a in config.drivers has the provisioner kubernetes.io/no-provisioner, which only",
+            "driver a in config.drivers cannot have the provisioner kubernetes.io/no-provisioner: remove it",
         ),
         ("config: {drivers: [{name: a, provisioners: [], scheduler: b}]}", "at '/config/drivers/0/provisioners"),
         ("config: {drivers: [{name: portworx, scheduler: ''}]}", "at '/config/drivers/0/scheduler"),

@@ -345,7 +345,7 @@ fn what_cannot_be_read_makes_pods_unknown_and_nothing_else() {
 #[test]
 fn a_storage_system_that_does_not_answer_is_named() {
     for (path, otherwise, expected) in [
-        (GATEWAY_NODES, 404, "there is no Service portworx-api in portworx or kube-system"),
+        (GATEWAY_NODES, 404, "there is no Service portworx-api in namespace portworx or kube-system"),
         (GATEWAY_VOLUMES, 500, "Service portworx/portworx-api:9021 does not answer: no"),
         (REPLICAS, 404, "the API server does not serve replicas.longhorn.io"),
         (

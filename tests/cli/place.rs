@@ -163,7 +163,7 @@ fn errors_say_what_is_missing() {
         (POD, 404, "mysql-0 -n db", "Pod db/mysql-0 does not exist: check the name and the namespace (-n)"),
         (POD, 403, "mysql-0 -n db", "Pod db/mysql-0 cannot be read (grant the verb `get` on `pods`)"),
         (NODES, 403, "mysql-0 -n db", "nodes cannot be listed (grant the verb `list` on `nodes`)"),
-        (FILTER, 404, "mysql-0 -n db", "there is no Service stork-service in portworx or kube-system"),
+        (FILTER, 404, "mysql-0 -n db", "there is no Service stork-service in namespace portworx or kube-system"),
         (
             PRIORITIZE,
             403,

@@ -20,7 +20,7 @@ pub enum Gap {
     Claim(Arc<str>),
     /// Only the scheduler's extender can locate the volume, and it was not called for this pod.
     NotAsked,
-    /// The storage system was not queried, because no bound `PersistentVolume` names the driver.
+    /// The storage system has not been queried. Before the second pass, this marks drivers that only pods or claims name.
     NotQueried,
     /// The storage does not list the volume.
     NotListed,
@@ -64,7 +64,9 @@ impl fmt::Display for Gap {
             Self::NotAsked => {
                 "only the extender can locate the volume, and it was not called for this pod: use `colocate place`"
             }
-            Self::NotQueried => "the storage system was not queried: no bound PersistentVolume of the driver was found",
+            Self::NotQueried => {
+                "the storage system was not queried, because the pod appeared while the command ran: run it again"
+            }
             Self::NotListed => "the storage does not list the volume",
             Self::NodeNotNamed => "the storage does not name the Kubernetes node of a replica",
             Self::Class => "the StorageClass is not known, which decides whether pods should run where the volume is",

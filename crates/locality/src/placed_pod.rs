@@ -89,14 +89,14 @@ impl<'a> PlacedPod<'a> {
         self.common_nodes_of(|_| true)
     }
 
-    /// The nodes with a healthy replica of each of some volumes that count.
-    pub(crate) fn common_nodes_of(&self, is_meant: impl Fn(&PodVolume<'a>) -> bool) -> BTreeSet<&'a Arc<str>> {
+    /// The nodes with a healthy replica of every counted volume that `filter` accepts.
+    pub(crate) fn common_nodes_of(&self, filter: impl Fn(&PodVolume<'a>) -> bool) -> BTreeSet<&'a Arc<str>> {
         let healthy = |volume: &PodVolume<'a>| match &volume.replicas {
             Ok(replicas) => replicas.healthy().collect(),
             Err(_) => BTreeSet::new(),
         };
         self.counted()
-            .filter(|volume| is_meant(volume))
+            .filter(|volume| filter(volume))
             .map(healthy)
             .reduce(|common, other| &common & &other)
             .unwrap_or_default()

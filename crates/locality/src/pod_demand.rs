@@ -18,7 +18,7 @@ pub struct PodDemand {
     node_selector: BTreeMap<String, String>,
     affinity: Option<NodeSelector>,
     tolerations: Vec<Toleration>,
-    /// Whether a `DaemonSet` controls it, which chooses its node by a node affinity.
+    /// Whether a `DaemonSet` controls the pod. Its controller pins each pod to a node by node affinity.
     pub(crate) is_of_daemon_set: bool,
 }
 
@@ -136,7 +136,7 @@ impl PodDemand {
 }
 
 impl OwnerReference {
-    /// Returns true for a controller of the group `apps`, in any version.
+    /// Returns true for a controlling `DaemonSet` of the group `apps`, in any version.
     fn is_daemon_set(&self) -> bool {
         self.controller && self.kind == "DaemonSet" && self.api_version.starts_with("apps/")
     }

@@ -6,17 +6,17 @@ use colocate_engine::{Evidence, NO_PROVISIONER, Owner};
 
 use super::adapter::Adapter;
 
-/// A storage driver, with the sources of the layout of its volumes.
+/// A storage driver, with its sources of locality.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StorageDriver {
     /// The name of the driver in messages.
     pub name: Arc<str>,
     /// The provisioners (and CSI drivers) of its volumes.
     pub provisioners: Vec<Arc<str>>,
-    /// Its scheduler, which places pods by its data; `None` if it has none. colocate does not change its pods then, and its volumes
-    /// matter to kube-scheduler only by their node affinity.
+    /// The scheduler that places pods by the driver's data. Without one, colocate does not change the driver's pods, and kube-scheduler
+    /// only considers the node affinity of the volumes.
     pub scheduler: Option<Arc<str>>,
-    /// The sources of the layout of its volumes. The first one that answers is used.
+    /// The sources of locality. The first one that answers is used.
     pub adapters: Vec<Adapter>,
 }
 
@@ -36,11 +36,11 @@ impl StorageDrivers {
         self.0.iter().enumerate().find(|(_, driver)| owns(driver))
     }
 
-    /// Returns the driver of a claim and its rank. `is_local` is called if the claim belongs to no other driver and was not
-    /// provisioned. It returns true for the source `local` of a volume.
+    /// Returns the driver of a claim and its rank. `is_local` returns true if the bound volume has `spec.local`. It is only called for
+    /// claims that were not dynamically provisioned.
     ///
     /// # Errors
-    /// That of `is_local`.
+    /// If `is_local` fails.
     pub fn of_owner<E>(
         &self,
         owner: &Owner,

@@ -36,7 +36,7 @@ pub enum WhyNot {
     NoHealthyReplica(String),
     /// No node has a replica of each volume.
     NoCommonNode {
-        /// Whether Portworx has all of them, and could place them together.
+        /// Whether all counted volumes belong to Portworx, which can place them together.
         of_portworx: bool,
     },
     /// The replica on the pod's node is not healthy.
@@ -60,7 +60,7 @@ pub enum WhyNot {
     },
     /// The pod has a scheduler that does not know where the data is, and colocate would not replace that scheduler.
     OtherScheduler(Arc<str>, Reason),
-    /// colocate gives the pod the scheduler of a driver whose volumes do not count, which does not know where the others are.
+    /// colocate sets the scheduler of a driver whose volumes do not count. That scheduler cannot locate the volumes that do.
     OtherDriver {
         /// The scheduler.
         scheduler: Arc<str>,
@@ -116,10 +116,10 @@ impl Circumstances<'_> {
         reasons
     }
 
-    /// Returns true if the pod has, or would have if it were created again, a scheduler that places it on a node with all of its data.
+    /// Returns true if the pod's scheduler, or the one that it would get if recreated, places it on a node with all of its data.
     ///
-    /// A scheduler knows the volumes of its drivers only. Where the other volumes of the pod have their data is a matter of chance,
-    /// unless they are on each node that the scheduler may choose.
+    /// A scheduler can only locate the volumes of its own drivers, so the other volumes must have a replica on every node that it may
+    /// choose.
     pub(crate) fn would_be_placed(&self, pod: &PlacedPod<'_>) -> bool {
         let Expectation { scheduler, actual, .. } = self.expectation;
         let is_fixed =
@@ -159,7 +159,7 @@ impl Circumstances<'_> {
         if matches!(reason, Reason::NodeNameSet | Reason::MirrorPod) {
             return Some(WhyNot::NodeChosen);
         }
-        // No scheduler would place the pod by the volumes that keep it from being local.
+        // If every volume that is not on the pod's node belongs to a driver without a scheduler, no scheduler would help.
         let mut elsewhere = pod.elsewhere().peekable();
         let first = elsewhere.peek().map(|volume| volume.driver.clone());
         if elsewhere.all(|volume| self.drivers.has_no_scheduler(&volume.driver)) {
@@ -168,7 +168,7 @@ impl Circumstances<'_> {
         if self.is_scheduler_of(pod, actual) {
             return None;
         }
-        // The first driver by rank has a volume that does not count.
+        // colocate's scheduler knows only volumes of the pod that do not count.
         let is_of_exempt = !self.is_scheduler_of(pod, scheduler)
             && pod.volumes.iter().any(|volume| self.is_placed_by(volume, scheduler));
         Some(match (reason, first) {
@@ -252,7 +252,7 @@ impl WhyNot {
             Self::NoCommonNode { of_portworx: false } => "Move replicas so that one node has one of each volume.",
             Self::NodeChosen => "Remove `nodeName` from the pod.",
             Self::DaemonSet => {
-                "Place a replica on each node of the DaemonSet, or run the pods of a Deployment or StatefulSet."
+                "Place a replica on each node of the DaemonSet, or use a Deployment or StatefulSet instead."
             }
             Self::SchedulingGroup => "Set the scheduler of the whole group.",
             Self::NotRecognized | Self::ClaimNotRecognized(_) => {
@@ -261,10 +261,10 @@ impl WhyNot {
             Self::WrongScheduler { .. } => "Follow the advice of `colocate why`.",
             Self::OtherScheduler(..) => "Remove `schedulerName` from the pod template.",
             Self::OtherDriver { .. } => {
-                "List the driver of the volumes that count first in `drivers`, or mount the others in another pod."
+                "In `drivers`, move the driver of the counted volumes to the top, or mount the other volumes in another pod."
             }
             Self::NoScheduler(_) => {
-                "Let the driver move a replica to the node of the pod, or select the nodes with replicas in the pod."
+                "Let the driver move a replica to the node of the pod, or restrict the pod to the nodes with replicas by a node selector."
             }
             Self::NodesExcluded => "Widen the node selector or the node affinity of the pod.",
             Self::ReplicaYounger(_) => "Evict the pod, so that it is placed again.",
@@ -298,7 +298,7 @@ impl fmt::Display for WhyNot {
             Self::OtherDriver { scheduler, driver } => {
                 write!(
                     f,
-                    "colocate gives it the scheduler {scheduler}, which does not know where driver {driver} has its data"
+                    "colocate gives it the scheduler {scheduler}, which cannot locate the volumes of driver {driver}"
                 )
             }
             Self::NoScheduler(driver) => {

@@ -18,7 +18,7 @@ use crate::locality::StorageDrivers;
 pub(in crate::inspect) struct Rules {
     pub(in crate::inspect) policy: Policy,
     pub(super) severities: Severities,
-    /// All drivers, with those that are only counted, which the policy does not have.
+    /// All drivers. Unlike `policy`, this includes those without a scheduler.
     pub(in crate::inspect) drivers: StorageDrivers,
     pub(in crate::inspect) custom: Vec<CustomKind>,
     pub(in crate::inspect) source: ConfigSource,

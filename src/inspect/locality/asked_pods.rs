@@ -101,7 +101,7 @@ impl<'a> PodList<'a> {
         for (AskedPod { mut pod, .. }, answers) in asked.into_iter().zip(answers) {
             for volume in &mut pod.pod.volumes {
                 if let (Err(gap), Some(answer)) = (&volume.replicas, answers.get(&volume.driver)) {
-                    // A cluster may have no extender. What is wrong is then that the other sources do not answer.
+                    // If the cluster has no extender, the gap of the other sources is the cause.
                     if matches!(answer, Err(Gap::Absent(_))) && *gap != Gap::NotAsked {
                         continue;
                     }

@@ -68,7 +68,7 @@ impl BoundVolumes {
             let mut volume = Volume::parse(item)?;
             let driver = rules.drivers.of_volume(provisioner.as_ref().map(|(name, _)| &**name), volume.is_local);
             list.drivers.extend(driver.map(|driver| driver.name.clone()));
-            // The claim may name the driver, and then the handle is needed.
+            // A volume that names no driver is kept: its claim may name one, which then needs the handle.
             if !driver.is_some_and(|driver| driver.adapters.contains(&Adapter::NodeAffinity)) {
                 volume.affinity = None;
             }

@@ -123,11 +123,11 @@ impl Layouts {
     }
 }
 
-/// A Service that may get a token.
+/// A Service, restricted to the namespaces that the token may be sent to.
 struct Callable {
-    /// The Service, without the namespaces that may not.
+    /// The Service, with these namespaces only.
     service: Service,
-    /// The reason why these are left out, if there are some.
+    /// The reason why other namespaces were removed, if any were.
     left_out: Option<String>,
 }
 
@@ -167,11 +167,11 @@ async fn open_storage(
     }))
 }
 
-/// Leaves the namespaces of a Service that may get its token. Whoever can change the configuration in the cluster must not get a
-/// Secret of another namespace, which the person who runs the command may read.
+/// Restricts a Service to the namespaces that its token may be sent to. Anyone who can change the ConfigMap in the cluster must not
+/// get a Secret of another namespace, which the user of the command may read.
 ///
 /// # Errors
-/// None of them may.
+/// If no namespace is left.
 fn callable(service: &Service, token: Option<&TokenRef>, source: &ConfigSource) -> Result<Callable, String> {
     let mut service = service.clone();
     let Some(TokenRef { namespace, name, .. }) = token.filter(|_| *source != ConfigSource::File) else {
@@ -179,7 +179,7 @@ fn callable(service: &Service, token: Option<&TokenRef>, source: &ConfigSource) 
     };
     let (own, others): (Vec<_>, Vec<_>) = service.namespaces.into_iter().partition(|own| own == namespace);
     let why = format!(
-        "the token of Secret {namespace}/{name} is not sent to Service {} in {}, because both are chosen in the cluster: use a Secret in the namespace of the Service, or pass the configuration with --config",
+        "the token of Secret {namespace}/{name} is not sent to Service {} in namespace {}, because a configuration in the cluster may only send a token within the namespace of its Secret: use a Secret in the namespace of the Service, or pass the configuration with --config",
         service.name,
         others.join(" or "),
     );

@@ -120,7 +120,7 @@ impl Placement {
         let answers = answers.map_err(|gap| anyhow!("cannot call the extender: {gap}"))?;
         let shown = shown_replicas(&answers, &counted, &driver.name);
         for volume in counted.iter_mut().filter(|volume| volume.driver == driver.name) {
-            // Another gap is that of this volume, not of its storage system.
+            // Only a gap of the whole storage system is replaced. Any other, such as an unbound claim, concerns this volume only.
             if layouts.gap(&driver.name).is_some_and(|gap| volume.replicas.as_ref() == Err(gap)) {
                 volume.replicas = shown.as_ref().map_err(Clone::clone);
             }
@@ -246,7 +246,7 @@ fn no_driver(auditor: &Auditor<'_>, claims: &[ClaimRef<'_>], namespace: &str) ->
             anyhow!("the driver of {claim} is not known: check that the claim and its class exist and may be read")
         }
         None => anyhow!(
-            "no claim of the pod belongs to a configured driver with a scheduler, so no extender is called for it"
+            "no claim of the pod belongs to a configured driver with a scheduler, so there is no extender to call: add the driver and its scheduler to `drivers`. For drivers without one, use `colocate locality`"
         ),
     }
 }

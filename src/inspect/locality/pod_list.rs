@@ -31,7 +31,8 @@ pub(super) struct PodList<'a> {
     /// The pods about which an extender is to be asked. They are not counted yet.
     pub(super) asked: Vec<AskedPod<'a>>,
     pub(super) unknown: Vec<UnknownPod>,
-    /// The drivers whose storage systems must be queried first, because only pods or claims name them.
+    /// The drivers whose storage systems were not queried, because only pods or claims name them. If there are any, they are queried,
+    /// and the pods are listed again.
     pub(super) not_queried: BTreeSet<Arc<str>>,
     /// The number of pods that are counted and not kept.
     pub(super) more: u64,
@@ -168,7 +169,7 @@ impl<'a> Judge<'a> {
             label,
             driver: driver.name.clone(),
             exemption: Exemption::of_volume(&mounted),
-            // Nothing needs to recognize the volumes of a driver without a scheduler.
+            // Only a scheduler has to recognize volumes, so those of a driver without one count as recognized.
             recognized: policy
                 .drivers
                 .0

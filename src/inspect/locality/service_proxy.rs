@@ -25,7 +25,7 @@ pub(super) struct ServiceCall<'a> {
     pub(super) path: &'a str,
     pub(super) body: Option<String>,
     pub(super) token: Option<&'a HeaderValue>,
-    /// The reason why other namespaces of the Service are left out, if some are.
+    /// The reason why the token is not sent to some namespaces of the Service, if any.
     pub(super) left_out: Option<&'a str>,
     /// The consequence if there is no answer.
     pub(super) hides: &'a str,
@@ -108,8 +108,9 @@ impl ServiceCall<'_> {
             access.denied(verb, SERVICE_PROXY, Some(namespace), hides);
             return Ok(Answer::None(Gap::NoPermission(format!("{verb} services/proxy {name} in {namespace}").into())));
         }
-        let left_out = left_out.map(|why| format!("; {why}")).unwrap_or_default();
-        let why = format!("there is no Service {} in {}{left_out}", service.name, service.namespaces.join(" or "));
+        let left_out = left_out.map(|why| format!(". {why}")).unwrap_or_default();
+        let why =
+            format!("there is no Service {} in namespace {}{left_out}", service.name, service.namespaces.join(" or "));
         access.unreadable(SERVICE_PROXY, None, &why, hides);
         Ok(Answer::None(Gap::Absent(why.into())))
     }
@@ -198,7 +199,7 @@ mod tests {
                 status(404),
                 status(404),
                 "no-answer",
-                "services/proxy: there is no Service gate in a or b; not known as a result: the rest",
+                "services/proxy: there is no Service gate in namespace a or b; not known as a result: the rest",
             ),
             (
                 status(403),

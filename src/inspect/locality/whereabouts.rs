@@ -37,7 +37,7 @@ pub(crate) struct Whereabouts {
 }
 
 impl Whereabouts {
-    /// Returns true if a driver may own one of the claims, so that the storage system is worth a question.
+    /// Returns true if a claim may belong to a driver. If not, the storage system is not queried.
     pub(in crate::inspect) fn may_count(drivers: &StorageDrivers, source: &ConfigSource, claims: &[ClaimRow]) -> bool {
         let is_known = *source != ConfigSource::NotSeen && drivers.owning(NO_PROVISIONER).is_none();
         let owns = |claim: &ClaimRow| claim.provisioner.as_deref().is_some_and(|own| drivers.owning(own).is_some());

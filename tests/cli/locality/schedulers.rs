@@ -55,7 +55,7 @@ fn pods_of_a_driver_without_a_scheduler_are_not_on_the_wrong_one() {
     );
     assert_eq!(
         document["notLocal"][4]["whyNot"][0]["text"],
-        "colocate gives it the scheduler stork, which does not know where driver linstor has its data"
+        "colocate gives it the scheduler stork, which cannot locate the volumes of driver linstor"
     );
 }
 

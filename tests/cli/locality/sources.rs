@@ -71,8 +71,8 @@ fn the_clusters_configuration_chooses_no_secret_of_others() {
             assert_eq!(called, expected, "{command} {namespaces} {is_named}: {}{}", run.out, run.err);
             let got = asked.iter().any(|path| path.contains("/secrets/"));
             assert_eq!(got, !expected.is_empty(), "{command} {namespaces} {is_named}: {}{}", run.out, run.err);
-            // The Service is in none of the namespaces. One that is left out is named.
-            let refused = "the token of Secret kube-system/root is not sent to Service gate in evil, because both are chosen in the cluster: use a Secret in the namespace of the Service, or pass the configuration with --config";
+            // The Service does not exist in the called namespaces. The message names the one that was left out.
+            let refused = "the token of Secret kube-system/root is not sent to Service gate in namespace evil, because a configuration in the cluster may only send a token within the namespace of its Secret: use a Secret in the namespace of the Service, or pass the configuration with --config";
             let is_left_out = !is_named && secret == "kube-system";
             assert_eq!(run.out.contains(refused), is_left_out, "{command} {namespaces}: {}{}", run.out, run.err);
         }

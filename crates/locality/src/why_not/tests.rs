@@ -260,7 +260,7 @@ fn advice_fits_the_driver_and_the_workload() {
     let own = "no-common-node: Move replicas so that one node has one of each volume.";
     assert_eq!(advice("longhorn", &demand, &[&one, &two]), [own]);
     let everywhere =
-        "daemon-set: Place a replica on each node of the DaemonSet, or run the pods of a Deployment or StatefulSet.";
+        "daemon-set: Place a replica on each node of the DaemonSet, or use a Deployment or StatefulSet instead.";
     assert_eq!(advice("portworx", &daemon, &[&one]), [everywhere]);
     assert_eq!(advice("longhorn", &daemon, &[&one]), [everywhere]);
 }
