@@ -1,9 +1,8 @@
 //! `make bench-claims`: the claim cache, with a real control plane and with a scripted API server.
 
-mod apiserver;
 mod cache;
 mod lookups;
-mod row;
+pub(crate) mod row;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -14,12 +13,13 @@ use anyhow::Context;
 use clap::Args;
 use colocate_harness::PagingApi;
 
-use self::apiserver::ApiServer;
 use self::cache::Cache;
 use self::lookups::Lookup;
 use self::row::{Row, Source, population};
+use crate::apiserver::ApiServer;
+use crate::figure::{megabytes, seconds, thousands};
 use crate::machine;
-use crate::table::{Table, Verdict, megabytes, thousands};
+use crate::table::{Table, Verdict};
 
 /// Targets: resident bytes by number of claims, and ratios.
 const RESIDENT: [(usize, u64); 2] = [(50_000, 32_000_000), (1_000_000, 200_000_000)];
@@ -223,15 +223,4 @@ impl Figures {
 
 fn lookup_ratio(lookups: &BTreeMap<usize, Lookup>, claims: usize) -> Option<f64> {
     Some(lookups.get(&claims)?.time.as_secs_f64() / lookups.get(&FEW)?.time.as_secs_f64())
-}
-
-/// Returns the median.
-fn median(times: impl IntoIterator<Item = Duration>) -> Duration {
-    let mut times: Vec<_> = times.into_iter().collect();
-    times.sort();
-    times.get(times.len() / 2).copied().unwrap_or_default()
-}
-
-fn seconds(time: Duration) -> String {
-    format!("{:.2} s", time.as_secs_f64())
 }

@@ -6,7 +6,6 @@ mod divan;
 use std::fs;
 use std::io::{BufRead, IsTerminal, stdin};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -15,9 +14,10 @@ use colocate::probe::{Client, Verdict as Answer};
 use colocate_harness::{Load, Timings};
 
 use self::divan::{Cost, Costs};
-use crate::machine;
+use crate::figure::{kilobytes, megabytes, micros, ratio, whole};
+use crate::machine::{self, Cores};
 use crate::server::Server;
-use crate::table::{Table, Verdict, megabytes, thousands};
+use crate::table::{Table, Verdict};
 
 /// The review of the targets: a new Deployment of 9 kB, which gets a patch.
 const SAMPLE: &str = "deployment-create";
@@ -192,14 +192,9 @@ impl Use {
 
 impl Measured {
     fn new() -> anyhow::Result<Self> {
-        let status = fs::read_to_string("/proc/self/status")?;
-        let cores = machine::allowed_cores(&status);
-        let (first, last) = (cores.first().context("no core")?, cores.last().context("no core")?);
-        if first == last {
-            println!("\nThere is only one core: the server shares it with its client.");
-        }
-        let server = start(*first)?;
-        pin(*last)?;
+        let Cores { server, client } = Cores::of_this_process()?;
+        let server = start(server)?;
+        machine::pin(client)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(Self::measure(&server))
     }
@@ -268,30 +263,4 @@ fn start(core: usize) -> anyhow::Result<Server> {
     Server::start(&["taskset", "--cpu-list", &core.to_string()], |command| {
         command.arg("--manifests").arg(examples.join("mysql")).arg(examples.join("measure/claim.yaml"));
     })
-}
-
-/// Pins this process to one core.
-fn pin(core: usize) -> anyhow::Result<()> {
-    let (core, id) = (core.to_string(), std::process::id().to_string());
-    let status = Command::new("taskset").args(["--cpu-list", "--pid", &core, &id]).stdout(Stdio::null()).status()?;
-    ensure!(status.success(), "taskset: {status}");
-    Ok(())
-}
-
-fn ratio(time: Duration, unit: Duration) -> f64 {
-    time.as_secs_f64() / unit.as_secs_f64()
-}
-
-fn micros(time: Duration) -> String {
-    format!("{:.1} µs", time.as_secs_f64() * 1e6)
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rates are in the range of u64")]
-fn whole(number: f64) -> String {
-    thousands(number.round() as u64)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "one digit is shown")]
-fn kilobytes(bytes: usize) -> String {
-    format!("{:.1} kB", bytes as f64 / 1e3)
 }

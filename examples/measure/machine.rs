@@ -1,6 +1,10 @@
 //! Facts about this machine and its processes, from `/proc`.
 
+use std::fs;
+use std::process::{Command, Stdio};
 use std::time::Duration;
+
+use anyhow::{Context, ensure};
 
 /// The length of a clock tick in `/proc/PID/stat`: `USER_HZ` is 100 on all supported architectures.
 const TICK: Duration = Duration::from_millis(10);
@@ -18,6 +22,32 @@ pub(crate) fn allowed_cores(status: &str) -> Vec<usize> {
         Some(from.parse().ok()?..=to.parse().ok()?)
     };
     list.split(',').filter_map(range).flatten().collect()
+}
+
+/// The cores of a server and of its client.
+pub(crate) struct Cores {
+    pub(crate) server: usize,
+    pub(crate) client: usize,
+}
+
+impl Cores {
+    /// Returns the first and the last core that this process may run on.
+    pub(crate) fn of_this_process() -> anyhow::Result<Self> {
+        let cores = allowed_cores(&fs::read_to_string("/proc/self/status")?);
+        let (server, client) = (*cores.first().context("no core")?, *cores.last().context("no core")?);
+        if server == client {
+            println!("\nThere is only one core: the server shares it with its client.");
+        }
+        Ok(Self { server, client })
+    }
+}
+
+/// Pins this process to one core.
+pub(crate) fn pin(core: usize) -> anyhow::Result<()> {
+    let (core, id) = (core.to_string(), std::process::id().to_string());
+    let status = Command::new("taskset").args(["--cpu-list", "--pid", &core, &id]).stdout(Stdio::null()).status()?;
+    ensure!(status.success(), "taskset: {status}");
+    Ok(())
 }
 
 /// The resident memory of a process in bytes, from its `/proc/PID/status`.

@@ -3,8 +3,10 @@
 //!
 //! A missed target is printed but is not a failure, because figures depend on the machine.
 
+mod apiserver;
 mod claims;
 mod engine;
+mod figure;
 mod machine;
 mod server;
 mod table;

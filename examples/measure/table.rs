@@ -52,25 +52,6 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// A number with a comma as the thousands separator.
-pub(crate) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A number of bytes in MB.
-#[expect(clippy::cast_precision_loss, reason = "one digit is shown")]
-pub(crate) fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,11 +65,5 @@ mod tests {
             table.to_string(),
             "| measurement | target |  |\n|---|---|---|\n| memory | 10 MB | PASS |\n| time | 1 s | **MISSED** |\n"
         );
-    }
-
-    #[test]
-    fn thousands_are_separated() {
-        let shown = [0, 999, 1_000, 28_123, 1_234_567].map(thousands);
-        assert_eq!(shown, ["0", "999", "1,000", "28,123", "1,234,567"]);
     }
 }

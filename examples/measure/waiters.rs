@@ -10,8 +10,9 @@ use colocate_harness::ControlPlane;
 
 use self::crowd::Crowd;
 use self::flood::Flood;
+use crate::figure::megabytes;
 use crate::machine;
-use crate::table::{Table, Verdict, megabytes};
+use crate::table::{Table, Verdict};
 
 /// Targets for another user's GETs at the API server, and for other reviews at colocate's socket.
 const OTHERS_GETS: Duration = Duration::from_millis(250);

@@ -1,8 +1,7 @@
 //! The time in which a fresh colocate caches every claim, and its resident memory then.
 
 use std::path::Path;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{bail, ensure};
 use bytes::Bytes;
@@ -11,25 +10,14 @@ use colocate_harness::NumberedClaim;
 use serde_json::json;
 use tokio::runtime;
 
-use super::{median, seconds};
-use crate::server::Server;
-use crate::table::megabytes;
+use crate::figure::{median, megabytes, seconds};
+use crate::server::{PATIENCE, Server, wait};
 
 /// The number of starts.
 const STARTS: usize = 3;
 
-/// The precision of the time.
-const TICK: Duration = Duration::from_millis(5);
-
-/// A limit far above any time that is measured here.
-const PATIENCE: Duration = Duration::from_mins(10);
-
-/// The interval between two readings of the memory that must be equal. An idle server does nothing in between, but its
-/// allocator may still release pages.
-const REST: Duration = Duration::from_secs(1);
-
-/// The maximum number of readings.
-const RESTS: usize = 60;
+/// The interval between two questions about a relist, whose time is not measured.
+const TICK: Duration = Duration::from_millis(50);
 
 const UID: &str = "00000000-0000-4000-8000-000000000000";
 
@@ -53,10 +41,9 @@ impl Cache {
             let server = Server::start(&[], |command| {
                 command.env("KUBECONFIG", kubeconfig);
             })?;
-            wait(TICK, || server.is_ready())?;
-            let time = server.age();
+            let time = server.wait_until_ready()?;
             ensure!(knows(&server, witness)?, "colocate is ready but does not know {witness:?}");
-            let memory = at_rest(&server)?;
+            let memory = server.resident_at_rest()?;
             eprintln!("  start {start} of {STARTS}: {}, {}", seconds(time), megabytes(memory));
             resident = resident.max(memory);
             times.push(time);
@@ -69,32 +56,9 @@ impl Cache {
     /// Returns the resident memory of the last server in bytes, after it has listed the claims again and is idle. The relist
     /// is complete when the server no longer knows the Portworx claim `gone`, which is not in the new list.
     pub(crate) fn resident_without(&self, gone: &NumberedClaim) -> anyhow::Result<u64> {
-        wait(10 * TICK, || Ok(!knows(&self.server, gone)?))?;
-        at_rest(&self.server)
+        wait(TICK, || Ok(!knows(&self.server, gone)?))?;
+        self.server.resident_at_rest()
     }
-}
-
-fn wait(between: Duration, mut reached: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
-    let began = Instant::now();
-    while !reached()? {
-        ensure!(began.elapsed() < PATIENCE, "colocate did not reach the expected state within {PATIENCE:?}");
-        sleep(between);
-    }
-    Ok(())
-}
-
-/// Returns the memory of a server once two readings are equal.
-fn at_rest(server: &Server) -> anyhow::Result<u64> {
-    let mut before = server.resident()?;
-    for _ in 0..RESTS {
-        sleep(REST);
-        let now = server.resident()?;
-        if now == before {
-            return Ok(now);
-        }
-        before = now;
-    }
-    bail!("colocate's memory was not stable within {RESTS} readings")
 }
 
 /// Returns true if a server knows this Portworx claim. Such a server patches a Deployment that uses the claim.

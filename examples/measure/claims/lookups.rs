@@ -7,7 +7,7 @@ use anyhow::ensure;
 use colocate::engine::{ClaimFacts, ClassFacts, Evidence, Inventory, Owner, StorageView as _};
 use colocate_harness::{CLASSES, Population, scramble};
 
-use super::median;
+use crate::figure::median;
 
 /// The number of lookups in a round.
 const LOOKUPS: usize = 1_000_000;

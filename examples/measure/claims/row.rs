@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use colocate_harness::Population;
 
-use crate::table::thousands;
+use crate::figure::thousands;
 
 /// A number of claims of one API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tokio::runtime::{self, Runtime};
 
-use super::median;
+use crate::figure::median;
 
 /// The number of create requests in flight. It is large enough for etcd to batch its writes.
 const AT_ONCE: usize = 64;
@@ -100,7 +100,7 @@ impl ApiServer {
     }
 
     /// Creates objects: the path of each, and its JSON.
-    fn create(&self, objects: impl Iterator<Item = (String, String)>) -> anyhow::Result<()> {
+    pub(crate) fn create(&self, objects: impl Iterator<Item = (String, String)>) -> anyhow::Result<()> {
         let requests = objects.map(|(path, object)| {
             let request = Request::post(path).header(CONTENT_TYPE, "application/json").body(object.into_bytes());
             anyhow::Ok(async { anyhow::Ok(self.client.request_text(request?).await?) })
