@@ -31,7 +31,7 @@ install = [ -x $(CACHE)/$(1)-$(2)/bin/$(1) ] || \
 # Runs only the `make torture` scenarios whose name contains this.
 SCENARIO :=
 
-.PHONY: help demo test fresh torture dashboard-picture bench bench-claims bench-waiters bench-audit bench-locality fuzz cluster chart image \
+.PHONY: help demo test fresh torture dashboard-picture bench bench-claims bench-waiters bench-peers bench-audit bench-locality fuzz cluster chart image \
   image-check sbom release release-check format lint doc docs deny workflows advisories
 
 help: ## Show this list
@@ -73,6 +73,12 @@ bench-waiters: ## Measure how pods that wait for claims affect other requests (1
 	@cargo build --locked --quiet --profile $(BENCH_PROFILE) --bin colocate --example measure
 	@cargo run --locked --quiet --profile $(BENCH_PROFILE) --example measure -- waiters
 
+bench-peers: ## Compare colocate with two webhooks in Go, and with the goals (20 minutes to build, 8 to run, needs Go)
+	@benches/peers/build >/dev/null
+	@tests/controlplane/build >/dev/null
+	@cargo build --locked --quiet --profile $(BENCH_PROFILE) --bin colocate --example measure
+	@cargo run --locked --quiet --profile $(BENCH_PROFILE) --example measure -- peers $(PEERS)
+
 bench-audit: ## Measure the time and the memory of an audit of 10,000 pods (8 minutes to build, 10 s to run)
 	@cargo test --locked --quiet --release --test cli ten_thousand_pods_take -- --ignored --nocapture
 
@@ -112,7 +118,7 @@ release-check: ## Build the release in two clones in different folders, and comp
 format: ## Check that all code is formatted
 	@cargo fmt --check
 	@rustfmt --edition 2024 --check fuzz/fuzz_targets/*.rs
-	@files=$$(gofmt -l tests/controlplane tests/pipelines) && [ -z "$$files" ] || { echo "not formatted: $$files"; exit 1; }
+	@files=$$(gofmt -l benches tests/controlplane tests/pipelines) && [ -z "$$files" ] || { echo "not formatted: $$files"; exit 1; }
 
 lint: ## Run clippy (warnings are errors) and shellcheck, if installed
 	@cargo clippy --locked --all-targets -- -D warnings

@@ -58,6 +58,11 @@ impl ApiServer {
         Ok(server)
     }
 
+    /// Starts Stork's kube-scheduler again, so that its Lease is renewed. Answers have a warning three minutes after it stops.
+    pub(crate) fn start_scheduler(&self) {
+        self.control_plane.request("start kube-scheduler");
+    }
+
     /// Creates claims until there are `claims` of them.
     pub(crate) fn fill(&mut self, claims: usize) -> anyhow::Result<()> {
         let began = Instant::now();
