@@ -30,6 +30,8 @@ install = [ -x $(CACHE)/$(1)-$(2)/bin/$(1) ] || \
 
 # Runs only the `make torture` scenarios whose name contains this.
 SCENARIO :=
+# Runs `make torture` with this profile, such as `dist`. The scenarios with wrong clocks need a debug build.
+TORTURE_PROFILE :=
 
 .PHONY: help demo test fresh torture dashboard-picture bench bench-claims bench-waiters bench-peers bench-audit bench-locality fuzz cluster chart image \
   image-check sbom release release-check format lint doc docs deny workflows advisories
@@ -53,7 +55,8 @@ fresh: ## Run `make demo` and `make test` in a new clone with empty caches (37 m
 
 torture: ## Run two replicas through rollouts, rotations, crashes and outages under load (10 minutes, needs Go)
 	@tests/controlplane/build >/dev/null
-	@COLOCATE_TORTURE=long cargo test --locked --test torture -- $(SCENARIO)
+	@COLOCATE_TORTURE=long cargo test --locked $(if $(TORTURE_PROFILE),--profile $(TORTURE_PROFILE)) --test torture -- \
+	  $(SCENARIO) $(if $(TORTURE_PROFILE),--skip clocks)
 
 dashboard-picture: ## Draw docs/dashboard.svg from a torture run that a real Prometheus scrapes (75 seconds, needs Go and apt)
 	@tests/controlplane/build >/dev/null
