@@ -112,7 +112,7 @@ fn the_programs_defaults_are_current() {
     assert_eq!(file("files/defaults.yaml").parse::<Config>().unwrap(), Config::default());
 }
 
-/// Adding such a driver changes only the ConfigMap, not the webhook, the RBAC rules or the pod template.
+/// Adding such a driver changes only the `ConfigMap`, not the webhook, the RBAC rules or the pod template.
 #[test]
 fn a_driver_without_a_scheduler_changes_only_the_file() {
     let counted = [

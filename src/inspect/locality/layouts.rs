@@ -167,7 +167,7 @@ async fn open_storage(
     }))
 }
 
-/// Restricts a Service to the namespaces that its token may be sent to. Anyone who can change the ConfigMap in the cluster must not
+/// Restricts a Service to the namespaces that its token may be sent to. Anyone who can change the `ConfigMap` in the cluster must not
 /// get a Secret of another namespace, which the user of the command may read.
 ///
 /// # Errors
