@@ -67,7 +67,7 @@ fn helm_rejects_many_configurations_that_the_program_rejects() {
     };
     render(&workload("update: false"));
     for (values, message) in [
-        ("config: {drivers: [{name: a, scheduler: b}]}", "driver a in config.drivers has no provisioners: set it"),
+        ("config: {drivers: [{name: a, scheduler: b}]}", "driver a in config.drivers has no provisioners: set them"),
         (
             "config: {drivers: [{name: portworx}, {name: a, provisioners: [b]}]}",
             "driver a in config.drivers has no scheduler and no locality: set scheduler",
