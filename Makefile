@@ -33,7 +33,7 @@ SCENARIO :=
 # Runs `make torture` with this profile, such as `dist`. The scenarios with wrong clocks need a debug build.
 TORTURE_PROFILE :=
 
-.PHONY: help demo test fresh torture dashboard-picture bench bench-claims bench-waiters bench-peers bench-audit bench-locality fuzz cluster chart image \
+.PHONY: help demo test fresh torture dashboard-picture bench bench-claims bench-waiters bench-peers bench-audit bench-locality compat fuzz cluster chart image \
   image-check sbom release release-check format lint doc docs deny workflows advisories
 
 help: ## Show this list
@@ -88,6 +88,10 @@ bench-audit: ## Measure the time and the memory of an audit of 10,000 pods (8 mi
 bench-locality: ## Measure the time and the memory of locality with 10,000 pods and volumes (8 minutes to build, 10 s to run)
 	@cargo test --locked --quiet --release --test cli ten_thousand_pods_are_located -- --ignored --nocapture
 
+compat: ## Run the end-to-end tests on Kubernetes 1.29 to 1.37 (20 minutes for each version, needs Go): make compat MINORS='1.29 1.33'
+	@tests/controlplane/build >/dev/null
+	@tests/compat/run $(MINORS)
+
 fuzz: ## Fuzz review, manifest or annotation (needs nightly Rust): make fuzz TARGET=review SECONDS=1200
 	@$(call install,cargo-fuzz,$(CARGO_FUZZ_VERSION),2 minutes)
 	@PATH=$(CARGO_FUZZ)/bin:$$PATH fuzz/run '$(TARGET)' $(SECONDS)
@@ -121,7 +125,7 @@ release-check: ## Build the release in two clones in different folders, and comp
 format: ## Check that all code is formatted
 	@cargo fmt --check
 	@rustfmt --edition 2024 --check fuzz/fuzz_targets/*.rs
-	@files=$$(gofmt -l benches tests/controlplane tests/pipelines) && [ -z "$$files" ] || { echo "not formatted: $$files"; exit 1; }
+	@files=$$(gofmt -l benches tests/compat tests/controlplane tests/pipelines) && [ -z "$$files" ] || { echo "not formatted: $$files"; exit 1; }
 
 lint: ## Run clippy (warnings are errors) and shellcheck, if installed
 	@cargo clippy --locked --all-targets -- -D warnings

@@ -19,7 +19,7 @@ use serde_json::Value;
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// All Markdown pages.
-const PAGES: [&str; 21] = [
+const PAGES: [&str; 22] = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
@@ -28,6 +28,7 @@ const PAGES: [&str; 21] = [
     "charts/colocate/README.md",
     "docs/SUMMARY.md",
     "docs/annotations.md",
+    "docs/compatibility.md",
     "docs/configuration.md",
     "docs/insight.md",
     "docs/install.md",

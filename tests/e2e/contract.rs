@@ -8,6 +8,16 @@ apiVersion: v1
 kind: Pod
 metadata: {name: example}
 spec:
+  containers: [{name: main, image: example.test/main:1}]
+  volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
+";
+
+/// A pod with two fields of Kubernetes 1.34.
+const POD_WITH_NEWER_FIELDS: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: example}
+spec:
   hostnameOverride: named-by-a-field-of-1.34
   containers:
   - name: main
@@ -54,7 +64,7 @@ fn a_pod_keeps_fields_newer_than_our_client_libraries() {
     let namespace = Namespace::new("newer-fields");
     let _colocate = Colocate::register(&namespace, "");
     namespace.add_claim("data", PORTWORX_CLASS);
-    namespace.apply(POD);
+    namespace.apply(POD_WITH_NEWER_FIELDS);
 
     let pod = namespace.get("pod/example");
     assert_eq!(pod.scheduler(), "stork");

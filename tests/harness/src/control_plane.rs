@@ -10,11 +10,15 @@ use serde::Deserialize;
 use tokio::task::AbortHandle;
 
 use super::kubectl::Kubectl;
+use super::programs::Kubernetes;
 use super::{Api, fixture, programs, storage, stork};
 
 /// The process group ID that gives a child its own group. Ctrl-C then reaches only this process, which stops its children in
 /// order.
 const OWN_GROUP: i32 = 0;
+
+/// The first minor version of Kubernetes in which a pod may have a `schedulingGroup`.
+const SCHEDULING_GROUPS_SINCE: u32 = 36;
 
 /// A real control plane: see `tests/controlplane/README.md`.
 pub struct ControlPlane {
@@ -75,9 +79,16 @@ impl ControlPlane {
     fn start_with(arguments: &[&str]) -> Self {
         let programs = programs::folder();
         print_progress("starting a control plane: etcd, the API server, its controllers, two schedulers, two nodes");
-        let mut supervisor = Command::new(programs.join("controlplane"))
-            // Allows pods to have a scheduling group.
-            .args(["up", "--nodes", "2", "--apiserver-arg", "--feature-gates=GenericWorkload=true"])
+        let kubernetes = Kubernetes::selected();
+        let mut command = Command::new(programs.join("controlplane"));
+        command.args(["up", "--nodes", "2"]);
+        if kubernetes.as_ref().is_none_or(|kubernetes| kubernetes.minor >= SCHEDULING_GROUPS_SINCE) {
+            command.args(["--apiserver-arg", "--feature-gates=GenericWorkload=true"]);
+        }
+        if let Some(kubernetes) = kubernetes {
+            command.arg("--kubernetes").arg(kubernetes.folder);
+        }
+        let mut supervisor = command
             // Stork's kube-scheduler has this Lease.
             .args(["--scheduler-arg", "--leader-elect=true"])
             .args(["--scheduler-arg", "--leader-elect-resource-name=stork-scheduler"])
@@ -97,7 +108,9 @@ impl ControlPlane {
             .unwrap_or_else(|_| panic!("the control plane did not start (see its output above): {line}"));
         let control_plane =
             Self { programs, description, supervisor, answers: Mutex::new(answers), stork: Mutex::default() };
-        control_plane.kubectl().feed("create -f -", &stork::lease());
+        control_plane.kubectl().feed("create -f -", &stork::objects());
+        // The scheduler retries after 2 s if it was started before it got the permission.
+        control_plane.kubectl().run("wait --for=create lease/stork-scheduler -n kube-system --timeout=60s");
         control_plane.start_stork();
         control_plane
     }

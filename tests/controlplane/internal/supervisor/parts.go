@@ -68,6 +68,11 @@ func (c *cluster) newParts(o *options) (*parts, error) {
 		scheduler:         c.newPart("kube-scheduler", self, "https", c.ports.scheduler, "/healthz"),
 		kwok:              c.newPart("kwok", filepath.Join(filepath.Dir(self), "kwok"), "http", c.ports.kwok, "/healthz"),
 	}
+	if o.kubernetes != "" {
+		for _, part := range []*part{p.apiserver, p.controllerManager, p.scheduler} {
+			part.program = filepath.Join(o.kubernetes, part.name)
+		}
+	}
 
 	p.etcd.args = c.etcdArgs()
 	if p.apiserver.args, err = c.apiserverArgs(); err != nil {
@@ -180,7 +185,6 @@ func (c *cluster) controllerManagerArgs() ([]string, error) {
 		"--concurrent-deployment-syncs=20",
 		"--concurrent-replicaset-syncs=20",
 		"--concurrent-statefulset-syncs=20",
-		"--concurrent-daemonset-syncs=20",
 		"--concurrent-job-syncs=20",
 		"--concurrent-namespace-syncs=20",
 		"--concurrent-gc-syncs=40",

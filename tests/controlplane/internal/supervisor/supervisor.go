@@ -30,6 +30,9 @@ const requestsAhead = 64
 type options struct {
 	dir   string
 	nodes int
+	// kubernetes is a folder with another release of kube-apiserver,
+	// kube-controller-manager and kube-scheduler.
+	kubernetes string
 
 	apiserverArgs, controllerManagerArgs, schedulerArgs []string
 }
@@ -40,6 +43,7 @@ func Main(arguments []string) int {
 	flags := pflag.NewFlagSet("controlplane up", pflag.ContinueOnError)
 	flags.StringVar(&o.dir, "dir", os.TempDir(), "folder in which the cluster creates its own folder")
 	flags.IntVar(&o.nodes, "nodes", 2, "number of nodes")
+	flags.StringVar(&o.kubernetes, "kubernetes", "", "folder with another release of kube-apiserver, kube-controller-manager and kube-scheduler")
 	flags.StringArrayVar(&o.apiserverArgs, "apiserver-arg", nil, "additional argument for kube-apiserver; repeatable")
 	flags.StringArrayVar(&o.controllerManagerArgs, "controller-manager-arg", nil, "additional argument for kube-controller-manager; repeatable")
 	flags.StringArrayVar(&o.schedulerArgs, "scheduler-arg", nil, "additional argument for kube-scheduler; repeatable")
