@@ -294,6 +294,23 @@ fn renovate_finds_each_version_in_the_makefile() {
 }
 
 #[test]
+fn the_supported_versions_are_those_of_the_tests() {
+    let versions = text(run(&mut Command::new("tests/compat/versions")).stdout);
+    let rows = table("docs/compatibility.md", "Kubernetes");
+    let rows = rows.iter().map(|row| row.split('|').map(str::trim).collect::<Vec<_>>());
+    let (rows, tested): (Vec<_>, Vec<_>) = rows.map(|row| (row[1].to_owned(), !row[2].is_empty())).unzip();
+    assert_eq!(rows, versions.lines().collect::<Vec<_>>());
+    assert!(tested[0], "the oldest version was not tested");
+
+    let minor = rows[0].rsplit_once('.').map(|(minor, _)| minor).expect("the version has a patch version");
+    let chart = page("charts/colocate/Chart.yaml");
+    assert!(chart.contains(&format!("\nkubeVersion: \">={minor}.0-0\"\n")), "{chart}");
+    for name in ["README.md", "charts/colocate/README.md", "docs/install.md"] {
+        assert!(page(name).contains(&format!("Kubernetes {minor} or later")), "{name}");
+    }
+}
+
+#[test]
 fn measurements_have_no_placeholder() {
     assert!(!page("docs/measurements.md").contains("@TIMES"));
 }

@@ -92,7 +92,7 @@ pub(crate) fn refused(values: &str) -> String {
     String::from_utf8(output.stderr).expect("helm prints UTF-8")
 }
 
-fn template(arguments: &[&str], values: &str) -> Output {
+pub(crate) fn template(arguments: &[&str], values: &str) -> Output {
     let chart = folder();
     let fixed =
         ["template", "colocate", chart.to_str().expect("the path is UTF-8"), "--namespace", HOME, "--values", "-"];

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use colocate::config::Config;
 use serde_json::Value;
 
-use crate::chart::{DEFAULTS, Rendered, render, render_for, text, texts, yaml};
+use crate::chart::{DEFAULTS, Rendered, render, render_for, template, text, texts, yaml};
 
 /// Returns the name and the expression of each match condition of a webhook.
 fn conditions(webhook: &Value) -> Vec<(&str, &str)> {
@@ -29,26 +29,17 @@ config:
 ";
 
 #[test]
-fn older_clusters_get_no_match_conditions() {
-    for (kubernetes, there) in [
-        ("1.26.0", false),
-        ("1.27.16", false),
-        ("1.27.3-gke.100", false),
-        ("1.28.0", true),
-        ("1.28.3-gke.100", true),
-        ("1.30.0-eks-1", true),
-    ] {
-        let rendered = render_for(kubernetes, WITH_ALL);
-        for webhook in rendered.webhooks() {
-            assert_eq!(webhook.get("matchConditions").is_some(), there, "{kubernetes}: {}", webhook["name"]);
-        }
+fn all_webhooks_have_conditions_and_older_clusters_are_rejected() {
+    for kubernetes in ["1.29.0", "1.29.3-gke.100", "1.30.0-eks-1"] {
+        assert!(render_for(kubernetes, WITH_ALL).webhooks().all(|webhook| !conditions(webhook).is_empty()));
     }
-    let rendered = render_for("1.28.0", WITH_ALL);
-    assert!(rendered.webhooks().all(|webhook| !conditions(webhook).is_empty()));
+    let output = template(&["--kube-version", "1.28.15"], WITH_ALL);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && message.contains("kubeVersion: >=1.29.0-0"), "{message}");
 }
 
 #[test]
-fn names_are_unique_and_expressions_are_valid_in_1_28() {
+fn names_are_unique_and_expressions_use_no_optional_syntax() {
     let rendered = render(WITH_ALL);
     for webhook in rendered.webhooks() {
         let mut names = HashSet::new();
@@ -223,13 +214,4 @@ fn a_misspelled_prefix_is_detected_by_its_pieces() {
     assert_eq!(prefix.split('|').count(), 7, "three transpositions leave at least one of seven pieces intact");
     assert_eq!(prefix.replace('|', ""), "stork.libopenstorage.org");
     assert!(keys.contains(r#"k.matches("^.{21,27}/[^/]*$")"#), "the length may differ by up to three");
-}
-
-#[test]
-fn the_flow_schema_has_a_version_that_the_cluster_serves() {
-    for (kubernetes, version) in [("1.28.9", "v1beta3"), ("1.29.0", "v1"), ("1.29.1-gke.1", "v1"), ("1.37.0", "v1")] {
-        let rendered = render_for(kubernetes, "");
-        let expected = format!("flowcontrol.apiserver.k8s.io/{version}");
-        assert_eq!(rendered.at("FlowSchema/colocate", "/apiVersion"), &Value::String(expected), "{kubernetes}");
-    }
 }

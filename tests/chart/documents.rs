@@ -2,9 +2,9 @@
 
 use std::process::Output;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::chart::{self, DEFAULTS, HOME, file, helm, render, render_for, yaml};
+use crate::chart::{self, DEFAULTS, HOME, file, helm, render, yaml};
 use crate::values::Documented;
 
 /// The README's table of values is between these lines.
@@ -136,20 +136,6 @@ fn the_notes_name_each_direction_that_a_network_policy_leaves_open() {
         assert_eq!(named, open, "{values}: {notes}");
         assert_eq!(notes.contains("NetworkPolicy"), !open.is_empty(), "{values}: {notes}");
         assert!(notes.lines().all(|line| line.chars().count() <= 140), "{notes}");
-    }
-}
-
-/// helm only renders the notes for its own default version of Kubernetes, so they are rendered as part of an object here.
-#[test]
-fn the_notes_mention_clusters_without_match_conditions() {
-    let define = format!("{{{{- define \"notes\" -}}}}{}{{{{- end -}}}}\n", file("templates/NOTES.txt"));
-    let object = define + "kind: Notes\nmetadata: {name: notes}\nnotes: {{ include \"notes\" . | toJson }}";
-    let values = json!({"extraObjects": [object]}).to_string();
-    for (kubernetes, old) in [("1.26.3", true), ("1.27.9", true), ("1.28.0", false), ("1.37.0", false)] {
-        let rendered = render_for(kubernetes, &values);
-        let notes = rendered.text_at("Notes/notes", "/notes");
-        assert!(notes.contains("is installed"), "{notes}");
-        assert_eq!(notes.contains("do not support matchConditions"), old, "{kubernetes}");
     }
 }
 

@@ -1,14 +1,9 @@
 {{/*
 matchConditions of the mutating webhooks. They keep API servers from calling colocate for objects that it cannot change.
 
-If an expression fails, for example on a missing key, the API server applies the failurePolicy, so every path is guarded. Kubernetes
-1.28, the first version with matchConditions, does not support optional syntax (`?.`). The conditions may let too much through, because
-the program checks again.
+If an expression fails, for example on a missing key, the API server applies the failurePolicy, so every path is guarded. The
+conditions may let too much through, because the program checks again.
 */}}
-
-{{- define "colocate.hasConditions" -}}
-{{- if semverCompare ">=1.28-0" .Capabilities.KubeVersion.Version }}true{{ end -}}
-{{- end -}}
 
 {{/* The values that Go's strconv.ParseBool parses as true. */}}
 {{- define "colocate.true" -}}
