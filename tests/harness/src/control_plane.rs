@@ -17,8 +17,8 @@ use super::{Api, fixture, programs, storage, stork};
 /// order.
 const OWN_GROUP: i32 = 0;
 
-/// The first minor version of Kubernetes in which a pod may have a `schedulingGroup`.
-const SCHEDULING_GROUPS_SINCE: u32 = 36;
+/// The first minor version of Kubernetes in which the feature gate `GenericWorkload` suffices for `schedulingGroup`.
+const SCHEDULING_GROUPS_SINCE: u32 = 37;
 
 /// A real control plane: see `tests/controlplane/README.md`.
 pub struct ControlPlane {
