@@ -92,6 +92,8 @@ fn assert_replace_does_not_trigger_a_rollout(name: &str, apply: &str) {
 /// Replaces the objects that the API server allows to be replaced. With or without colocate, it refuses the manifest of a Pod
 /// or a Job, which lacks the fields that were defaulted at creation. The scheduler must not be among its objections.
 fn replace(namespace: &Namespace, manifest: &str) {
+    // kubectl reads the version of each object first: the last status of the Job must not be written after that.
+    namespace.kubectl().watch("job/example", |job| (!job.text("/status/completionTime").is_empty()).then_some(()));
     let output = namespace.kubectl().attempt("replace -f -", manifest);
     let refusals: Vec<_> = output.stderr.lines().filter(|line| line.starts_with("Error from server")).collect();
     let [pod, job] = refusals[..] else {
