@@ -118,17 +118,14 @@ impl Circumstances<'_> {
 
     /// Returns true if the pod's scheduler, or the one that it would get if recreated, places it on a node with all of its data.
     ///
-    /// A scheduler can only locate the volumes of its own drivers, so the other volumes must have a replica on every node that it may
-    /// choose.
+    /// A scheduler can only locate the volumes of its own drivers that it recognizes, so the other volumes must have a replica on every
+    /// node that it may choose.
     pub(crate) fn would_be_placed(&self, pod: &PlacedPod<'_>) -> bool {
         let Expectation { scheduler, actual, .. } = self.expectation;
         let is_fixed =
             scheduler == actual || self.verdict.map_or(self.would_reach_colocate, Verdict::is_fixed_by_recreation);
-        if !is_fixed || !self.is_scheduler_of(pod, scheduler) {
-            return false;
-        }
-        let known = pod.common_nodes_of(|volume| self.is_placed_by(volume, scheduler));
-        known.is_subset(&pod.common_nodes())
+        let is_located = |volume: &PodVolume<'_>| volume.recognized && self.is_placed_by(volume, scheduler);
+        is_fixed && pod.counted().any(is_located) && pod.common_nodes_of(is_located).is_subset(&pod.common_nodes())
     }
 
     /// Returns true if a scheduler knows where a volume has its data.

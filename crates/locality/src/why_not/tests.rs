@@ -283,3 +283,31 @@ fn a_claim_that_is_not_recognized_is_named() {
     let why: Vec<_> = circumstances.why_not(&pod).iter().map(ToString::to_string).collect();
     assert_eq!(why, ["the driver's scheduler does not recognize claim `c0`"]);
 }
+
+#[test]
+fn a_volume_that_is_not_recognized_does_not_attract_its_pod() {
+    let (drivers, demand) = (portworx(), PodDemand::default());
+    let expectation = expectation(Reason::AlreadySet, "stork", "stork");
+    let circumstances = Circumstances {
+        drivers: &drivers,
+        expectation: &expectation,
+        verdict: None,
+        would_reach_colocate: false,
+        demand: &demand,
+        nodes: None,
+    };
+    let (one, both) = (replicas(&["n1"], None), replicas(&["n1", "n2"], None));
+    for (volumes, recognized, expected) in [
+        // Stork locates only the first volume, and may choose n2.
+        ([&both, &one], [true, false], false),
+        ([&one, &both], [true, false], true),
+        ([&both, &one], [true, true], true),
+        ([&one, &one], [false, false], false),
+    ] {
+        let mut pod = pod(volumes);
+        for (volume, recognized) in pod.volumes.iter_mut().zip(recognized) {
+            volume.recognized = recognized;
+        }
+        assert_eq!(circumstances.would_be_placed(&pod), expected, "{recognized:?}");
+    }
+}
