@@ -1,6 +1,7 @@
 //! `colocate locality` on scripted clusters: its numbers and reasons, its formats, its exit codes, and what it cannot read.
 
 mod examples;
+mod gain;
 mod memory;
 mod schedulers;
 mod sources;
@@ -60,15 +61,17 @@ fn claim(name: &str, class: &str, mode: &str) -> Value {
     json!({"metadata": {"name": name, "namespace": "db"}, "spec": {"storageClassName": class, "accessModes": [mode], "volumeName": format!("pv-{name}")}})
 }
 
-/// A volume that a claim is bound to.
+/// A volume that a claim is bound to. Volumes of drivers with replicas can be accessed from all nodes, the others from n2.
 fn volume(claim: &str, driver: &str) -> Value {
     let terms = json!([{"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["n2"]}]}]);
+    let has_replicas = [PX, "driver.longhorn.io", "linstor.csi.linbit.com"].contains(&driver);
+    let affinity = if has_replicas { Value::Null } else { json!({"required": {"nodeSelectorTerms": terms}}) };
     json!({
         "metadata": {"name": format!("pv-{claim}"), "annotations": {"pv.kubernetes.io/provisioned-by": driver}},
         "spec": {
             "csi": {"driver": driver, "volumeHandle": format!("id-{claim}")},
             "claimRef": {"namespace": "db", "name": claim},
-            "nodeAffinity": {"required": {"nodeSelectorTerms": terms}},
+            "nodeAffinity": affinity,
         },
         "status": {"phase": "Bound"},
     })

@@ -38,6 +38,7 @@ impl Gain {
         let recognized = pod.counted().any(|volume| volume.recognized);
         if !has_controller
             || circumstances.demand.is_of_daemon_set
+            || circumstances.demand.has_unknown_volume
             || !recognized
             || !circumstances.would_be_placed(pod)
         {

@@ -11,7 +11,7 @@ use super::volume::Volume;
 /// are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    volumes: Result<HashMap<Box<str>, Replicas>, Gap>,
+    volumes: Result<HashMap<Box<str>, Arc<Replicas>>, Gap>,
     /// Whether names are compared in lower case.
     ignores_case: bool,
     /// Whether the names are those of `PersistentVolumes` instead of handles.
@@ -47,11 +47,11 @@ impl Layout {
         }
     }
 
-    /// Adds a volume with its replicas.
-    pub fn insert(&mut self, volume: &str, replicas: Replicas) {
+    /// Adds a volume with its replicas, which several volumes may share.
+    pub fn insert(&mut self, volume: &str, replicas: impl Into<Arc<Replicas>>) {
         let volume = self.fold(volume);
         if let Ok(volumes) = &mut self.volumes {
-            volumes.insert(volume, replicas);
+            volumes.insert(volume, replicas.into());
         }
     }
 
@@ -59,7 +59,7 @@ impl Layout {
     pub fn add(&mut self, volume: &str, node: &str, replica: Replica) {
         let (volume, node) = (self.fold(volume), Arc::from(self.fold(node)));
         if let Ok(volumes) = &mut self.volumes {
-            volumes.entry(volume).or_default().add(node, replica);
+            Arc::make_mut(volumes.entry(volume).or_default()).add(node, replica);
         }
     }
 
@@ -67,7 +67,7 @@ impl Layout {
     pub fn add_unnamed(&mut self, volume: &str) {
         let volume = self.fold(volume);
         if let Ok(volumes) = &mut self.volumes {
-            volumes.entry(volume).or_default().gap = Some(Gap::NodeNotNamed);
+            Arc::make_mut(volumes.entry(volume).or_default()).gap = Some(Gap::NodeNotNamed);
         }
     }
 
@@ -77,7 +77,7 @@ impl Layout {
     /// The reason why they are not known.
     pub fn find(&self, volume: &str) -> Result<&Replicas, Gap> {
         let volumes = self.volumes.as_ref().map_err(Clone::clone)?;
-        volumes.get(&self.fold(volume)).ok_or(Gap::NotListed)
+        volumes.get(&self.fold(volume)).map(|replicas| &**replicas).ok_or(Gap::NotListed)
     }
 
     /// Finds the replicas of a volume, by its handle or its name.

@@ -1,8 +1,12 @@
 //! The adapter `nodeAffinity`: a local volume names its nodes itself.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use super::gap::Gap;
 use super::layout::Layout;
 use super::node::Nodes;
+use super::node_selector::NodeSelector;
 use super::replicas::{Replica, Replicas};
 use super::volume::Volume;
 
@@ -14,8 +18,7 @@ use super::volume::Volume;
 ///
 /// The volumes may be those of several drivers, whose handles may be equal, so the layout has the names of the objects.
 pub fn layout_of_affinity<'a>(volumes: impl IntoIterator<Item = &'a Volume>, nodes: &Nodes) -> Layout {
-    let mut layout = Layout::with_object_names();
-    for Volume { name, affinity, .. } in volumes {
+    let replicas_of = |affinity: Option<&NodeSelector>| {
         let mut replicas = Replicas::default();
         match affinity {
             Some(affinity) => {
@@ -25,7 +28,15 @@ pub fn layout_of_affinity<'a>(volumes: impl IntoIterator<Item = &'a Volume>, nod
             }
             None => replicas.gap = Some(Gap::NoNodeAffinity),
         }
-        layout.insert(name, replicas);
+        Arc::new(replicas)
+    };
+    let mut layout = Layout::with_object_names();
+    // All volumes of a zone have the same nodes.
+    let mut shared = HashMap::new();
+    for Volume { name, affinity, .. } in volumes {
+        let affinity = affinity.as_deref();
+        let replicas = shared.entry(affinity).or_insert_with(|| replicas_of(affinity));
+        layout.insert(name, replicas.clone());
     }
     layout
 }

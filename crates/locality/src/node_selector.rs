@@ -9,14 +9,14 @@ use super::node::Node;
 /// A `NodeSelector` of `v1`: the node affinity of a volume, or the required one of a pod.
 ///
 /// Source: `k8s.io/component-helpers/scheduling/corev1/nodeaffinity`. A term without requirements selects nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeSelector {
     #[serde(deserialize_with = "nullable")]
     node_selector_terms: Vec<Term>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Term {
     #[serde(deserialize_with = "nullable")]
@@ -25,7 +25,7 @@ struct Term {
     match_fields: Vec<Requirement>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 struct Requirement {
     key: String,

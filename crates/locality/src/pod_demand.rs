@@ -1,6 +1,7 @@
 //! The demands of a pod on its node.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use colocate_engine::object;
 use serde::Deserialize;
@@ -9,8 +10,8 @@ use super::node::{Node, Taint};
 use super::node_selector::{NodeSelector, nullable};
 use super::quantity::Resources;
 
-/// The demands of a pod on its node, in its own fields. Constraints between pods (pod affinity, topology spread) are not
-/// included.
+/// The demands of a pod on its node, in its own fields and in those of its volumes. Constraints between pods (pod affinity, topology
+/// spread) are not included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodDemand {
     /// The resources that it requests, and one of the node's `pods`.
@@ -18,6 +19,10 @@ pub struct PodDemand {
     node_selector: BTreeMap<String, String>,
     affinity: Option<NodeSelector>,
     tolerations: Vec<Toleration>,
+    /// The node affinities of its volumes.
+    volume_affinities: Vec<Arc<NodeSelector>>,
+    /// Whether a volume is not known, which may exclude any node.
+    pub has_unknown_volume: bool,
     /// Whether a `DaemonSet` controls the pod. Its controller pins each pod to a node by node affinity.
     pub(crate) is_of_daemon_set: bool,
 }
@@ -107,7 +112,7 @@ struct Requirements {
 }
 
 impl PodDemand {
-    /// Reads a Pod from its JSON.
+    /// Reads a Pod from its JSON. Its volumes are still to be added.
     ///
     /// # Errors
     /// A field that is read has another type than in Kubernetes.
@@ -120,13 +125,21 @@ impl PodDemand {
         let Spec { node_selector, affinity, tolerations, .. } = spec;
         let affinity = affinity.and_then(|affinity| affinity.node_affinity);
         let affinity = affinity.and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution);
-        Ok(Self { requests, node_selector, affinity, tolerations, is_of_daemon_set })
+        Ok(Self { requests, node_selector, affinity, tolerations, is_of_daemon_set, ..Self::default() })
     }
 
-    /// Returns true if the pod's `nodeSelector` and required node affinity allow a node.
+    /// Adds the node affinity of a volume.
+    pub fn add_volume(&mut self, affinity: &Arc<NodeSelector>) {
+        if !self.volume_affinities.contains(affinity) {
+            self.volume_affinities.push(affinity.clone());
+        }
+    }
+
+    /// Returns true if the pod's `nodeSelector`, its required node affinity and its volumes allow a node.
     pub fn allows(&self, node: &Node) -> bool {
         self.node_selector.iter().all(|(key, value)| node.labels.get(key) == Some(value))
             && self.affinity.as_ref().is_none_or(|affinity| affinity.selects(node))
+            && self.volume_affinities.iter().all(|affinity| affinity.selects(node))
     }
 
     /// Returns true if the pod tolerates a taint.

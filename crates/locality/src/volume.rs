@@ -1,6 +1,7 @@
 //! The volume of a claim, as the storage knows it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use colocate_engine::{Text, object};
 use serde::Deserialize;
@@ -17,8 +18,8 @@ pub struct Volume {
     /// The name under which the storage knows it: the handle of a CSI volume, the id of an in-tree Portworx volume, or else the
     /// name of the `PersistentVolume`.
     pub handle: Box<str>,
-    /// The nodes from which it can be accessed: `spec.nodeAffinity.required`.
-    pub affinity: Option<NodeSelector>,
+    /// The nodes from which it can be accessed: `spec.nodeAffinity.required`. Many volumes have the same, which they may share.
+    pub affinity: Option<Arc<NodeSelector>>,
     /// Whether it is a disk or a directory of a node: `spec.local`.
     pub is_local: bool,
 }
@@ -79,7 +80,7 @@ impl Volume {
         let name: Box<str> = metadata.map_or("".into(), |metadata| (*metadata.name).into());
         let handle = csi.and_then(|csi| csi.volume_handle).or_else(|| portworx_volume.and_then(|volume| volume.id));
         let handle = handle.filter(|handle| !handle.is_empty()).map_or_else(|| name.clone(), |handle| (*handle).into());
-        let affinity = node_affinity.and_then(|affinity| affinity.required);
+        let affinity = node_affinity.and_then(|affinity| affinity.required).map(Arc::new);
         Ok(Self { name, handle, affinity, is_local: local.is_some() })
     }
 

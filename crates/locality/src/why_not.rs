@@ -71,7 +71,7 @@ pub enum WhyNot {
     NoScheduler(Arc<str>),
     /// The driver's scheduler does not recognize a claim.
     ClaimNotRecognized(String),
-    /// The node selector or node affinity of the pod excludes every node with the replicas.
+    /// The node selector or node affinity of the pod, or another volume, excludes every node with the replicas.
     NodesExcluded,
     /// The replicas were created after the pod: they have moved, or were added later.
     ReplicaYounger(Timestamp),
@@ -263,7 +263,7 @@ impl WhyNot {
             Self::NoScheduler(_) => {
                 "Let the driver move a replica to the node of the pod, or restrict the pod to the nodes with replicas by a node selector."
             }
-            Self::NodesExcluded => "Widen the node selector or the node affinity of the pod.",
+            Self::NodesExcluded => "Widen the node selector or the node affinity of the pod, or move the other volume.",
             Self::ReplicaYounger(_) => "Evict the pod, so that it is placed again.",
             Self::NodesUnavailable(_) => "Make room on one of the nodes, then evict the pod.",
             Self::Unexplained => "",
@@ -306,7 +306,7 @@ impl fmt::Display for WhyNot {
             }
             Self::ClaimNotRecognized(volume) => write!(f, "the driver's scheduler does not recognize {volume}"),
             Self::NodesExcluded => {
-                f.write_str("its node selector or node affinity excludes every node with its replicas")
+                f.write_str("its node selector, node affinity or another volume excludes every node with its replicas")
             }
             Self::ReplicaYounger(time) => write!(f, "the replicas were created after the pod, at {time} or later"),
             Self::NodesUnavailable(nodes) => {

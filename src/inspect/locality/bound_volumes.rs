@@ -1,6 +1,6 @@
 //! The volumes that claims are bound to.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use crate::engine::{Text, object};
 use crate::inspect::access::Access;
 use crate::inspect::audit::Rules;
 use crate::inspect::kinds;
-use crate::locality::{Adapter, Gap, Volume};
+use crate::locality::{Gap, NodeSelector, Volume};
 
 /// Volumes by the namespace and the name of the claim.
 type VolumesByClaim = HashMap<Box<str>, HashMap<Box<str>, Volume>>;
@@ -28,6 +28,8 @@ pub(super) struct BoundVolumes {
 struct VolumeList {
     volumes: VolumesByClaim,
     drivers: BTreeSet<Arc<str>>,
+    /// The different node affinities. Volumes with the same share it.
+    affinities: HashSet<Arc<NodeSelector>>,
 }
 
 #[derive(Deserialize)]
@@ -43,7 +45,8 @@ struct Status<'a> {
 }
 
 impl BoundVolumes {
-    /// Lists the volumes of the drivers that claims of one namespace, or of all, are bound to.
+    /// Lists the volumes that claims of one namespace, or of all, are bound to. Those of no driver are kept, because they may tie a pod to
+    /// its node, and because the claim may name a driver.
     ///
     /// # Errors
     /// If the API server does not answer.
@@ -68,15 +71,17 @@ impl BoundVolumes {
             let mut volume = Volume::parse(item)?;
             let driver = rules.drivers.of_volume(provisioner.as_ref().map(|(name, _)| &**name), volume.is_local);
             list.drivers.extend(driver.map(|driver| driver.name.clone()));
-            // A volume that names no driver is kept: its claim may name one, which then needs the handle.
-            if !driver.is_some_and(|driver| driver.adapters.contains(&Adapter::NodeAffinity)) {
-                volume.affinity = None;
+            if let Some(affinity) = &mut volume.affinity {
+                match list.affinities.get(affinity) {
+                    Some(equal) => *affinity = equal.clone(),
+                    None => drop(list.affinities.insert(affinity.clone())),
+                }
             }
             list.volumes.entry(of.into()).or_default().insert(claim.into(), volume);
             Ok(())
         });
         Ok(match listed.await? {
-            Some(VolumeList { volumes, drivers }) => Self { volumes: Some(volumes), drivers },
+            Some(VolumeList { volumes, drivers, affinities: _ }) => Self { volumes: Some(volumes), drivers },
             None => Self { volumes: None, drivers: BTreeSet::new() },
         })
     }

@@ -73,7 +73,7 @@ impl<'a> Judge<'a> {
         if node.is_empty() || matches!(phase, "Succeeded" | "Failed") {
             return Ok(());
         }
-        let demand = PodDemand::parse(item)?;
+        let mut demand = PodDemand::parse(item)?;
         if let Some(nodes) = self.nodes {
             list.nodes.get_or_insert_with(|| nodes.clone()).reserve(node, &demand);
         }
@@ -85,6 +85,13 @@ impl<'a> Judge<'a> {
         let mut rank = None;
         let mut volumes = Vec::new();
         for claim in object.claims() {
+            // A volume of no driver can tie the pod to nodes, too.
+            match self.bound_volume(&claim, namespace, &pod) {
+                Ok(volume) => {
+                    volume.and_then(|own| own.affinity.as_ref()).into_iter().for_each(|own| demand.add_volume(own))
+                }
+                Err(_) => demand.has_unknown_volume = true,
+            }
             let Some((own, volume)) = self.volume(&claim, namespace, &pod) else { continue };
             rank = own.into_iter().chain(rank).min();
             volumes.push(volume);

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// Replaces the pods, claims and volumes of the cluster.
-fn with(pods: &[Value], claims: &[Value], volumes: &[Value]) -> Objects {
+pub(super) fn with(pods: &[Value], claims: &[Value], volumes: &[Value]) -> Objects {
     let mut objects = cluster();
     for (path, items) in [(PODS, pods), (CLAIMS, claims), (VOLUMES, volumes)] {
         objects.iter_mut().find(|(own, _)| *own == path).unwrap().1 = list(items);
@@ -19,7 +19,7 @@ fn with(pods: &[Value], claims: &[Value], volumes: &[Value]) -> Objects {
 }
 
 /// The items of a list of the cluster.
-fn items(path: &str) -> Vec<Value> {
+pub(super) fn items(path: &str) -> Vec<Value> {
     let object = cluster().into_iter().find(|(own, _)| *own == path).unwrap().1;
     object["items"].as_array().unwrap().clone()
 }
@@ -122,6 +122,14 @@ fn a_driver_that_only_pods_and_claims_name_is_asked() {
             json!([{"driver": "portworx", "source": "Service portworx-api", "error": null}])
         );
     }
+    // The node affinity of such a volume counts as well.
+    let mut silent = volume("lo", "");
+    silent["metadata"].as_object_mut().unwrap().remove("annotations");
+    silent["spec"].as_object_mut().unwrap().remove("csi");
+    let claim = items(CLAIMS).into_iter().find(|claim| claim["metadata"]["name"] == "lo").unwrap();
+    let pods = [pod("here", "default-scheduler", "n2", &["lo"]), pod("there", "default-scheduler", "n3", &["lo"])];
+    let document = document(&run_on(&with(&pods, &[claim], &[silent]), 404, "locality -o json"));
+    assert_eq!(counts(&document["pods"]), [1, 0, 1, 0, 0], "{document:#}");
     // Without such pods, no storage system is asked.
     let server = ApiServer::new(&with(&[], &[], &[]), 404);
     server.run_command(&Folder::new(&[("own.yaml", CONFIG)]), "locality --config own.yaml");
