@@ -47,10 +47,11 @@ impl StorageDrivers {
         is_local: impl FnOnce() -> Result<bool, E>,
     ) -> Result<Option<(usize, &StorageDriver)>, E> {
         let is_static = match owner {
-            // The static provisioner of local volumes writes its own name into the volume.
+            // The static provisioner of local volumes writes its own name into the volume, which is all that names a provisioner if the
+            // claim has no class or its class was deleted.
             Owner::Provisioner { provisioner, evidence, .. } => match self.owning(provisioner) {
                 Some(found) if **provisioner != *NO_PROVISIONER => return Ok(Some(found)),
-                _ => evidence.contains(Evidence::NoProvisioner),
+                _ => evidence.contains(Evidence::NoProvisioner) || *evidence == Evidence::ProvisionedBy.into(),
             },
             Owner::NoProvisioner => true,
             Owner::Missing | Owner::Unknown(_) => false,
@@ -106,6 +107,9 @@ pub(crate) mod tests {
             (Owner::NoProvisioner, false, None),
             (of_volume("local-volume-provisioner-n1", by_static), true, Some("local")),
             (of_volume("local-volume-provisioner-n1", by_static), false, None),
+            // The claim has no class, or its class was deleted.
+            (of_volume("local-volume-provisioner-n1", Evidence::ProvisionedBy), true, Some("local")),
+            (of_volume("local-volume-provisioner-n1", Evidence::ProvisionedBy), false, None),
             (of_volume("rancher.io/local-path", Evidence::Class), true, None),
             (Owner::Missing, true, None),
         ] {

@@ -77,6 +77,7 @@ fn only_local_volumes_count_without_a_provisioner() {
         by_hand("hand", local(), ""),
         by_hand("static", local(), "local-volume-provisioner-n2"),
         by_hand("classless", local(), ""),
+        by_hand("unclassed", local(), "local-volume-provisioner-n2"),
         by_hand("nfs", json!({"nfs": {"server": "a", "path": "/"}}), ""),
         by_hand("path", local(), "rancher.io/local-path"),
     ];
@@ -84,16 +85,17 @@ fn only_local_volumes_count_without_a_provisioner() {
         claim("hand", "by-hand", "ReadWriteOnce"),
         claim("static", "by-hand", "ReadWriteOnce"),
         claim("classless", "", "ReadWriteOnce"),
+        claim("unclassed", "", "ReadWriteOnce"),
         claim("nfs", "by-hand", "ReadWriteMany"),
         claim("path", "local-path", "ReadWriteOnce"),
     ];
-    let names = ["hand", "static", "classless", "nfs", "path"];
+    let names = ["hand", "static", "classless", "unclassed", "nfs", "path"];
     let pods = names.map(|name| pod(name, "default-scheduler", "n2", &[name]));
     let mut objects = with(&pods, &claims, &volumes);
     let classes = [("by-hand", "kubernetes.io/no-provisioner"), ("local-path", "rancher.io/local-path")];
     let classes = classes.map(|(name, provisioner)| json!({"metadata": {"name": name}, "provisioner": provisioner}));
     objects.iter_mut().find(|(path, _)| *path == CLASSES).unwrap().1 = list(&classes);
-    for (config, expected) in [(CONFIG, [3, 0, 0, 0, 0]), ("drivers: [{name: portworx}]", [0; 5])] {
+    for (config, expected) in [(CONFIG, [4, 0, 0, 0, 0]), ("drivers: [{name: portworx}]", [0; 5])] {
         let folder = Folder::new(&[("own.yaml", config)]);
         let run = ApiServer::new(&objects, 404).run_command(&folder, "locality -o json --config own.yaml");
         assert_eq!(counts(&document(&run)["pods"]), expected, "{config}: {}", run.out);
