@@ -24,7 +24,9 @@ use crate::companion::Strategies;
 use crate::config::Config;
 use crate::engine::Mode;
 use crate::insight::Verdict;
-use crate::locality::{Circumstances, EvictionCandidate, Gain, Layout, Locality, Node, Nodes, Service, Shares, WhyNot};
+use crate::locality::{
+    Circumstances, EvictionCandidate, Gain, Layout, Locality, Node, Nodes, Service, Shares, StorageDrivers, WhyNot,
+};
 
 pub(crate) use placement::{PlaceQuestion, PlacedNode, Placement, PodSource};
 pub(crate) use whereabouts::Whereabouts;
@@ -170,12 +172,13 @@ impl LocalityReport {
         // Without the pods of other namespaces, no node is considered full.
         let nodes = nodes.or_else(|| judge.nodes.cloned());
         let mut gain = nodes.clone().filter(|_| question.namespace.is_none()).map(Gain::new);
-        let mut verdicts = verdicts_of(reader, &non_local, question).await.into_iter();
+        let drivers = &judge.auditor.rules.drivers;
+        let mut verdicts = verdicts_of(reader, drivers, &non_local, question).await.into_iter();
         for judged in non_local {
-            let verdict = if judged.is_wrong() { verdicts.next().flatten() } else { None };
+            let verdict = if judged.is_wrong(drivers) { verdicts.next().flatten() } else { None };
             let JudgedPod { place, locality, pod, expectation, demand, would_reach_colocate, has_controller } = judged;
             let circumstances = Circumstances {
-                drivers: &judge.auditor.rules.drivers,
+                drivers,
                 expectation: &expectation,
                 verdict,
                 would_reach_colocate,
@@ -204,10 +207,11 @@ impl LocalityReport {
 /// Asks why the first pods with a wrong scheduler have it, a few at a time; `None` for a pod without an answer.
 async fn verdicts_of(
     reader: &Reader,
+    drivers: &StorageDrivers,
     non_local: &[JudgedPod<'_>],
     asked: LocalityQuestion<'_>,
 ) -> Vec<Option<Verdict>> {
-    let wrong: Vec<_> = non_local.iter().filter(|pod| pod.is_wrong()).take(MAX_EXPLAINED).collect();
+    let wrong: Vec<_> = non_local.iter().filter(|pod| pod.is_wrong(drivers)).take(MAX_EXPLAINED).collect();
     let mut verdicts = Vec::with_capacity(wrong.len());
     for pods in wrong.chunks(EXPLAINED_AT_ONCE) {
         verdicts.extend(join_all(pods.iter().map(|pod| verdict_of(reader, &pod.place, asked))).await);

@@ -268,13 +268,14 @@ fn a_wrong_scheduler_has_the_verdict_of_why() {
     let of_db = objects.clone().into_iter().filter(|(path, _)| [PODS, CLAIMS].contains(path));
     objects.extend(of_db.map(|(path, body)| (&*path.replace("/v1/", "/v1/namespaces/db/").leak(), body)));
     objects.push(("/api/v1/namespaces/db", json!({"metadata": {"name": "db"}})));
+    let original = objects.clone();
     let wrong = |template: Value| {
         let set = json!({"metadata": {"name": "web-5d4", "uid": "1", "generation": 1}, "spec": {"template": {"spec": template}}});
         let own = [
             ("/api/v1/namespaces/db/pods/wrong", pod("wrong", "default-scheduler", "n4", &["b"])),
             ("/apis/apps/v1/namespaces/db/replicasets/web-5d4", set),
         ];
-        let document = document(&run_on(&[&objects[..], &own].concat(), 404, "locality -o json"));
+        let document = document(&run_on(&[&original[..], &own].concat(), 404, "locality -o json"));
         let wrong = &document["notLocal"][0];
         (wrong["whyNot"][0]["text"].as_str().unwrap().to_owned(), wrong["wouldRunOn"].clone())
     };
@@ -283,6 +284,19 @@ fn a_wrong_scheduler_has_the_verdict_of_why() {
     // A new pod would be changed, too.
     let changed = "it has the scheduler default-scheduler instead of stork (set-by-another)";
     assert_eq!(wrong(json!({"schedulerName": "stork"})), (changed.to_owned(), Value::Null));
+    // Nothing is asked about the pods of a DaemonSet, of which there are more than the limit.
+    let mut of_daemon_set = pod("a", "default-scheduler", "n4", &["b"]);
+    of_daemon_set["metadata"]["ownerReferences"][0]["kind"] = "DaemonSet".into();
+    for path in [PODS, "/api/v1/namespaces/db/pods"] {
+        let pods = objects.iter_mut().find(|(own, _)| *own == path).unwrap().1["items"].as_array_mut().unwrap();
+        pods.extend(std::iter::repeat_n(of_daemon_set.clone(), 30));
+        pods.rotate_right(30);
+    }
+    let set = json!({"metadata": {"name": "web-5d4", "uid": "1", "generation": 1}, "spec": {"template": {"spec": {}}}});
+    objects.push(("/api/v1/namespaces/db/pods/wrong", pod("wrong", "default-scheduler", "n4", &["b"])));
+    objects.push(("/apis/apps/v1/namespaces/db/replicasets/web-5d4", set));
+    let document = document(&run_on(&objects, 404, "locality -o json"));
+    assert_eq!(document["notLocal"][30]["whyNot"][0]["text"], missed);
 }
 
 #[test]

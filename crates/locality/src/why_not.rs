@@ -116,6 +116,11 @@ impl Circumstances<'_> {
         reasons
     }
 
+    /// Returns true if the pod has another scheduler than it should have, and this is why it is not local.
+    pub fn is_on_wrong_scheduler(&self, pod: &PlacedPod<'_>) -> bool {
+        matches!(self.scheduler(pod), Some(WhyNot::WrongScheduler { .. }))
+    }
+
     /// Returns true if the pod's scheduler, or the one that it would get if recreated, places it on a node with all of its data.
     ///
     /// A scheduler can only locate the volumes of its own drivers that it recognizes, so the other volumes must have a replica on every

@@ -8,12 +8,15 @@ use super::bound_volumes::BoundVolumes;
 use super::{Layouts, MAX_KEPT, PodPlace, UnknownPod};
 use crate::api::ApiError;
 use crate::companion::MountedClaim;
-use crate::engine::{Absence, ClaimRef, Owner, Reason, Unknown, Workload, WorkloadObject};
+use crate::engine::{Absence, ClaimRef, Owner, Unknown, Workload, WorkloadObject};
 use crate::insight::{Answer, Expectation, LivePod};
 use crate::inspect::access::Access;
 use crate::inspect::audit::{Auditor, ConfigSource, Live, Rules};
 use crate::inspect::kinds;
-use crate::locality::{Exemption, Gap, Locality, Nodes, PlacedPod, PodDemand, PodKey, PodVolume, Shares, Volume};
+use crate::locality::{
+    Circumstances, Exemption, Gap, Locality, Nodes, PlacedPod, PodDemand, PodKey, PodVolume, Shares, StorageDrivers,
+    Volume,
+};
 
 /// The consequence if the pods cannot be listed.
 const HIDES: &str = "whether pods run where their data is";
@@ -292,10 +295,13 @@ impl<'a> PodList<'a> {
 }
 
 impl JudgedPod<'_> {
-    /// Returns true if the pod has another scheduler than it should have.
-    pub(super) fn is_wrong(&self) -> bool {
-        let Expectation { scheduler, actual, reason, .. } = &self.expectation;
-        scheduler != actual && *reason != Reason::SchedulingGroup
+    /// Returns true if the pod is not local because it has another scheduler than it should have.
+    pub(super) fn is_wrong(&self, drivers: &StorageDrivers) -> bool {
+        let Self { pod, expectation, demand, would_reach_colocate, .. } = self;
+        let would_reach_colocate = *would_reach_colocate;
+        let circumstances =
+            Circumstances { drivers, expectation, verdict: None, would_reach_colocate, demand, nodes: None };
+        circumstances.is_on_wrong_scheduler(pod)
     }
 }
 
