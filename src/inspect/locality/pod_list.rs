@@ -91,7 +91,9 @@ impl<'a> Judge<'a> {
             // A volume of no driver can tie the pod to nodes, too.
             match self.bound_volume(&claim, namespace, &pod) {
                 Ok(volume) => {
-                    volume.and_then(|own| own.affinity.as_ref()).into_iter().for_each(|own| demand.add_volume(own))
+                    if let Some(affinity) = volume.and_then(|own| own.affinity.as_ref()) {
+                        demand.add_volume(affinity);
+                    }
                 }
                 Err(_) => demand.has_unknown_volume = true,
             }
