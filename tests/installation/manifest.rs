@@ -135,6 +135,10 @@ fn documented() -> (String, String) {
     let find =
         |start: &str| commands.lines().find_map(|line| line.strip_prefix(start)).expect("the page shows the command");
     let own = find("kubectl apply --server-side").replace("dist/install.yaml", "-");
-    let take = find("helm upgrade --install colocate charts/colocate --namespace colocate");
+    let take = find(concat!(
+        "helm upgrade --install colocate dist/colocate-",
+        env!("CARGO_PKG_VERSION"),
+        ".tgz --namespace colocate"
+    ));
     (format!("apply --server-side{own}"), format!("upgrade --install{}", take.replace(" -f values.yaml", "")))
 }
