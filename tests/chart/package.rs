@@ -76,7 +76,11 @@ fn a_package_names_its_image_changes_and_source() {
     let icon = chart["icon"].as_str().unwrap().strip_prefix(&icon).unwrap();
     assert!(repository(icon).is_file(), "{icon} does not exist");
 
-    let rendered = render_file(&folder.root().join(format!("colocate-{VERSION}.tgz")));
+    let path = folder.root().join(format!("colocate-{VERSION}.tgz"));
+    let values = String::from_utf8(helm(&["show", "values", path.to_str().unwrap()], "").stdout).unwrap();
+    let runbooks = format!("https://git.example.com/colocate/blob/v{VERSION}/docs/runbooks.md#");
+    assert_eq!(yaml(&values)["prometheusRule"]["runbookUrlPrefix"], runbooks);
+    let rendered = render_file(&path);
     assert_eq!(rendered.text_at("Deployment/colocate", "/spec/template/spec/containers/0/image"), image);
 }
 
