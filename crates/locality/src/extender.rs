@@ -71,9 +71,58 @@ struct NodeMetadata {
     name: Box<str>,
 }
 
-/// Creates the body of `POST /filter` and `POST /prioritize` (`ExtenderArgs`) for a pod and nodes, as they are in the cluster.
+/// The prefix of the annotations that Stork reads.
+const STORK_PREFIX: &str = "stork.libopenstorage.org/";
+
+/// The fields of a pod's metadata that an extender gets, without the annotations.
+const METADATA: [&str; 6] = ["name", "generateName", "namespace", "uid", "labels", "ownerReferences"];
+
+/// The fields of a pod's `spec` that an extender gets, without the containers and the volumes.
+const SPEC: [&str; 8] = [
+    "schedulerName",
+    "nodeName",
+    "nodeSelector",
+    "affinity",
+    "tolerations",
+    "topologySpreadConstraints",
+    "priorityClassName",
+    "priority",
+];
+
+/// The fields of a container that an extender gets.
+const CONTAINER: [&str; 2] = ["name", "resources"];
+
+/// The fields of a volume that an extender gets: those that name the data of a storage system.
+const VOLUME: [&str; 4] = ["name", "persistentVolumeClaim", "ephemeral", "portworxVolume"];
+
+/// Creates the body of `POST /filter` and `POST /prioritize` (`ExtenderArgs`) for a pod and nodes.
+///
+/// A `ConfigMap` in the cluster may choose the Service, so it gets only the fields of the pod by which a scheduler places it. Commands,
+/// arguments, environment variables, probes and most annotations are left out, because they may have secrets.
 pub fn extender_request(pod: &Value, nodes: &[Value]) -> Value {
-    json!({ "Pod": pod, "Nodes": { "items": nodes }, "NodeNames": null })
+    json!({ "Pod": for_extender(pod), "Nodes": { "items": nodes }, "NodeNames": null })
+}
+
+/// Reduces a pod to the fields that an extender gets.
+fn for_extender(pod: &Value) -> Value {
+    let mut metadata = reduced(&pod["metadata"], &METADATA);
+    if let Some(annotations) = pod["metadata"]["annotations"].as_object() {
+        let of_stork = annotations.iter().filter(|(key, _)| key.starts_with(STORK_PREFIX));
+        metadata["annotations"] = of_stork.map(|(key, value)| (key.clone(), value.clone())).collect();
+    }
+    let mut spec = reduced(&pod["spec"], &SPEC);
+    for (list, fields) in [("containers", &CONTAINER[..]), ("initContainers", &CONTAINER), ("volumes", &VOLUME)] {
+        if let Some(items) = pod["spec"][list].as_array() {
+            spec[list] = items.iter().map(|item| reduced(item, fields)).collect();
+        }
+    }
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+}
+
+/// Copies the named fields of an object.
+fn reduced(object: &Value, fields: &[&str]) -> Value {
+    let found = fields.iter().filter_map(|field| Some(((*field).to_owned(), object.get(field)?.clone())));
+    Value::Object(found.collect())
 }
 
 impl FilterResult {
@@ -209,5 +258,42 @@ mod tests {
         }
         let request = extender_request(&json!({"metadata": {}}), &[json!({"metadata": {"name": "a"}})]);
         assert_eq!(request["Nodes"]["items"][0]["metadata"]["name"], "a");
+    }
+
+    #[test]
+    fn an_extender_gets_no_secret_of_a_pod() {
+        const SECRET: &str = "hunter2";
+        let claim = json!({"name": "data", "persistentVolumeClaim": {"claimName": "data-0"}});
+        let volumes = json!([claim, {"name": "x", "csi": {"driver": "d", "volumeAttributes": {"password": SECRET}}}]);
+        let probe = json!({"httpGet": {"port": 1, "httpHeaders": [{"name": "Authorization", "value": SECRET}]}});
+        let container = json!({
+            "name": "db", "image": SECRET, "command": [SECRET], "args": [SECRET], "livenessProbe": probe,
+            "env": [{"name": "PASSWORD", "value": SECRET}], "resources": {"requests": {"cpu": "1"}},
+        });
+        let prefer = "stork.libopenstorage.org/preferLocalNodeOnly";
+        let pod = json!({
+            "metadata": {
+                "name": "a", "namespace": "db", "uid": "1", "labels": {"app": "db"},
+                "annotations": {"kubectl.kubernetes.io/last-applied-configuration": SECRET, prefer: "true"},
+            },
+            "spec": {
+                "schedulerName": "stork", "nodeSelector": {"disk": "ssd"}, "volumes": volumes,
+                "containers": [container], "initContainers": [container], "hostAliases": [{"hostnames": [SECRET]}],
+            },
+        });
+        let request = extender_request(&pod, &[]);
+        assert!(!request.to_string().contains(SECRET), "{request:#}");
+        let container = json!({"name": "db", "resources": {"requests": {"cpu": "1"}}});
+        let expected = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {
+                "name": "a", "namespace": "db", "uid": "1", "labels": {"app": "db"}, "annotations": {prefer: "true"},
+            },
+            "spec": {
+                "schedulerName": "stork", "nodeSelector": {"disk": "ssd"}, "volumes": [claim, {"name": "x"}],
+                "containers": [container], "initContainers": [container],
+            },
+        });
+        assert_eq!(request["Pod"], expected);
     }
 }
