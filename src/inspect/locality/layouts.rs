@@ -9,7 +9,7 @@ use hyper::http::HeaderValue;
 use serde_json::Value;
 
 use super::bound_volumes::BoundVolumes;
-use super::service_proxy::ServiceCall;
+use super::service_proxy::{ServiceCall, TOKEN_SCHEME};
 use super::{Layouts, SourceRow};
 use crate::api::{ApiError, Resource};
 use crate::inspect::access::{Access, Found, Listing};
@@ -213,7 +213,7 @@ fn token_of(secret: &str, key: &str) -> Option<HeaderValue> {
     let secret: Value = serde_json::from_str(secret).ok()?;
     let token = BASE64_STANDARD.decode(secret.get("data")?.get(key)?.as_str()?).ok()?;
     let token = std::str::from_utf8(&token).ok()?.trim();
-    let mut header = HeaderValue::from_str(&format!("bearer {token}")).ok().filter(|_| !token.is_empty())?;
+    let mut header = HeaderValue::from_str(&format!("{TOKEN_SCHEME}{token}")).ok().filter(|_| !token.is_empty())?;
     header.set_sensitive(true);
     Some(header)
 }

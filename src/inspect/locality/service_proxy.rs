@@ -18,6 +18,12 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 /// this prefix as metadata of the call (`MetadataHeaderPrefix`), and the SDK reads `authorization` there.
 const TOKEN_HEADER: &str = "Grpc-Metadata-Authorization";
 
+/// The scheme before the token in the header.
+pub(super) const TOKEN_SCHEME: &str = "bearer ";
+
+/// The least length of a token that is replaced in the body of a success. Tokens of Portworx have hundreds of characters.
+const MIN_REPLACED: usize = 16;
+
 /// A call of a Service.
 pub(super) struct ServiceCall<'a> {
     pub(super) service: &'a Service,
@@ -84,18 +90,18 @@ impl ServiceCall<'_> {
             match access.client.call_service((verb, SERVICE_PROXY.resource), request, body, TIMEOUT).await {
                 Ok(body) => {
                     access.seen.insert(format!("{}/{name}", SERVICE_PROXY.resource));
-                    return Ok(Answer::Body(body));
+                    return Ok(Answer::Body(self.body_without_token(body)));
                 }
                 Err(error) if error.code() == Some(403) && error.has_status() => {
                     denied.get_or_insert(namespace);
                 }
                 Err(error) if error.code() == Some(400) && !error.has_status() => {
-                    return Ok(Answer::Refused(error.message()));
+                    return Ok(Answer::Refused(self.without_token(&error.message())));
                 }
                 // There is no such Service here.
                 Err(error) if error.code() == Some(404) && error.has_status() => {}
                 Err(error) => {
-                    failure.get_or_insert((namespace, error.message()));
+                    failure.get_or_insert_with(|| (namespace, self.without_token(&error.message())));
                 }
             }
         }
@@ -113,6 +119,28 @@ impl ServiceCall<'_> {
             format!("there is no Service {} in namespace {}{left_out}", service.name, service.namespaces.join(" or "));
         access.unreadable(SERVICE_PROXY, None, &why, hides);
         Ok(Answer::None(Gap::Absent(why.into())))
+    }
+
+    /// Replaces the token in a message of the Service, which may repeat it, by `***`.
+    fn without_token(&self, message: &str) -> String {
+        match self.token() {
+            "" => message.to_owned(),
+            token => message.replace(token, "***"),
+        }
+    }
+
+    /// Does the same in a body. A short token is kept, because it may be a part of the name of a node or a volume.
+    fn body_without_token(&self, body: Vec<u8>) -> Vec<u8> {
+        let is_long = self.token().len() >= MIN_REPLACED;
+        match String::from_utf8_lossy(&body) {
+            text if is_long && text.contains(self.token()) => self.without_token(&text).into_bytes(),
+            _ => body,
+        }
+    }
+
+    fn token(&self) -> &str {
+        let header = self.token.and_then(|token| token.to_str().ok()).unwrap_or_default();
+        header.strip_prefix(TOKEN_SCHEME).unwrap_or(header)
     }
 }
 
@@ -152,7 +180,7 @@ mod tests {
         let client = async {
             let namespaces = vec!["a".into(), "b".into()];
             let service = Service { namespaces, name: "gate".into(), port: 1, tls: true };
-            let token = HeaderValue::from_static("bearer t");
+            let token = HeaderValue::from_static("bearer seeded-token-of-test");
             let body = Some("{}".to_owned());
             let call = ServiceCall {
                 service: &service,
@@ -181,7 +209,7 @@ mod tests {
         let (answer, not_seen, paths) = ask(|at| if at == "a" { status(404) } else { (200, "yes".to_owned()) }).await;
         assert!(matches!(answer, Answer::Body(body) if body == b"yes") && not_seen.is_empty());
         let expected = ["a", "b"]
-            .map(|at| (format!("/api/v1/namespaces/{at}/services/https:gate:1/proxy/x"), "bearer t".to_owned()));
+            .map(|at| (format!("/api/v1/namespaces/{at}/services/https:gate:1/proxy/x"), "bearer seeded-token-of-test".to_owned()));
         assert_eq!(paths, expected);
     }
 
@@ -190,6 +218,20 @@ mod tests {
         let (answer, not_seen, paths) = ask(|_| (400, "No node has the data\n".to_owned())).await;
         assert!(matches!(answer, Answer::Refused(message) if message == "No node has the data"));
         assert_eq!((not_seen.len(), paths.len()), (0, 1));
+    }
+
+    #[tokio::test]
+    async fn a_service_that_repeats_the_token_does_not_reveal_it() {
+        for code in [200, 400, 401, 500] {
+            let (answer, not_seen, _) = ask(|_| (code, "got bearer seeded-token-of-test, twice seeded-token-of-test\n".to_owned())).await;
+            let text = match answer {
+                Answer::Body(body) => String::from_utf8(body).unwrap(),
+                Answer::Refused(message) => message,
+                Answer::None(gap) => gap.to_string(),
+            };
+            assert!(text.contains("got bearer ***, twice ***"), "{code}: {text}");
+            assert!(not_seen.iter().all(|one| one.contains("got bearer ***, twice ***")), "{not_seen:?}");
+        }
     }
 
     #[tokio::test]
