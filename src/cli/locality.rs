@@ -25,10 +25,10 @@ use crate::locality::{Counts, Shares};
 
 /// Show how many pods run on nodes that hold their volumes' data, and why the others do not
 ///
-/// Asks each driver's storage system where its volumes are: the gateway of Portworx through the API server, the custom resources of
-/// Longhorn, HwameiStor, TopoLVM, OpenEBS LVM and LINSTOR, or the node affinity of volumes. Pods that need not be local do not count
-/// as failures, and pods with a missing fact count as unknown. The command only reads. Each missing permission is listed with the
-/// facts that it hides.
+/// Asks each driver's storage system where its volumes are: the gateway of Portworx through the API server, or, if the configuration
+/// names their drivers, the custom resources of Longhorn, HwameiStor, TopoLVM, OpenEBS LVM and LINSTOR, or the node affinity of
+/// volumes. Pods that need not be local do not count as failures, and pods with a missing fact count as unknown. The command only
+/// reads. Each missing permission is listed with the facts that it hides.
 #[derive(Debug, Args)]
 #[command(after_help = examples::text(&EXAMPLES))]
 #[expect(clippy::doc_markdown, reason = "the text is help, where backticks would show")]
@@ -65,7 +65,7 @@ pub(super) struct Locality {
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     fail_under: Option<f64>,
 
-    /// Exit with 3 if something could not be read, or a pod is unknown
+    /// Exit with 3 if something could not be read, a pod is unknown, or a storage system has no driver in the configuration
     #[arg(long)]
     strict: bool,
 
@@ -152,7 +152,8 @@ impl Locality {
 
     fn exit(&self, outcome: &Outcome<'_>, console: &mut Console) -> Exit {
         let unknown = outcome.report.shares.as_ref().map_or(0, |shares| shares.total.unknown);
-        let unresolved = self.strict && (unknown > 0 || !outcome.not_seen.is_empty());
+        let is_open = unknown > 0 || !outcome.not_seen.is_empty() || !outcome.report.not_counted.is_empty();
+        let unresolved = self.strict && is_open;
         if let Some(least) = self.fail_under {
             let cannot = |why: &str| format!("colocate: --fail-under cannot be evaluated: {why}\n");
             let Some(shares) = &outcome.report.shares else {

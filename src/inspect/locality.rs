@@ -9,7 +9,7 @@ mod pod_list;
 mod service_proxy;
 mod whereabouts;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -66,6 +66,8 @@ pub(crate) struct LocalityReport {
     pub(crate) gain: Option<u64>,
     /// The drivers whose volumes exist, each with the source of its layout, or the reason why there is none.
     pub(crate) sources: Vec<SourceRow>,
+    /// The number of bound claims of each provisioner that has a built-in source and no driver in the configuration.
+    pub(crate) not_counted: BTreeMap<Box<str>, u64>,
     /// The first pods that are not local.
     pub(crate) non_local: Vec<NonLocalPod>,
     /// The first pods of which a fact is missing.
@@ -131,9 +133,11 @@ impl LocalityReport {
         let access = &mut reader.access;
         let nodes = read_nodes(access, namespace, &mut progress).await?;
         let volumes = BoundVolumes::read(access, &rules, namespace, &mut progress).await?;
+        let not_counted =
+            if rules.source == ConfigSource::NotSeen { BTreeMap::new() } else { volumes.not_counted.clone() };
         let mut layouts =
             layouts::read(access, &rules, (&volumes, &volumes.drivers), nodes.as_ref(), &mut progress).await?;
-        let mut report = Self { config: rules.source.clone(), ..Self::default() };
+        let mut report = Self { config: rules.source.clone(), not_counted, ..Self::default() };
         let is_active = webhooks.as_ref().is_some_and(Webhooks::has_colocate) && rules.policy.mode == Mode::Inject;
         let strategies = Strategies::NotInstalled;
         let auditor =

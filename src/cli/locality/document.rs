@@ -28,6 +28,7 @@ pub(super) fn document(outcome: &Outcome<'_>) -> Value {
         "namespace": namespace,
         "configuration": report.config.document(),
         "sources": report.sources.iter().map(source).collect::<Vec<_>>(),
+        "notCounted": report.not_counted.iter().map(not_counted).collect::<Vec<_>>(),
         "pods": total,
         "gain": report.gain,
         "shares": groups,
@@ -57,6 +58,10 @@ fn counted(counts: &Counts, mut entry: Value) -> Value {
 
 fn source(SourceRow { driver, source }: &SourceRow) -> Value {
     json!({"driver": &**driver, "source": source.as_ref().ok(), "error": source.as_ref().err()})
+}
+
+fn not_counted((provisioner, claims): (&Box<str>, &u64)) -> Value {
+    json!({"provisioner": provisioner, "claims": claims})
 }
 
 fn place(PodPlace { namespace, name, workload: (kind, owner), driver, node }: &PodPlace) -> Value {

@@ -34,6 +34,11 @@ pub(super) fn metrics(outcome: &Outcome<'_>) -> String {
         let help = "Pods that would be local if they were evicted now.";
         family("colocate_locality_gain_pods", help, &[(String::new(), gain)]);
     }
+    if !report.not_counted.is_empty() {
+        let samples = report.not_counted.iter().map(|(name, claims)| (label("provisioner", name), *claims));
+        let help = "Bound claims of a storage system that no driver of the configuration names.";
+        family("colocate_locality_claims_not_counted", help, &samples.collect::<Vec<_>>());
+    }
     let help = "Things that could not be read.";
     family("colocate_locality_not_seen", help, &[(String::new(), not_seen.len() as u64)]);
     text + "# EOF\n"

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::Outcome;
 use crate::cli::audit::{floor_to_tenth, table};
 use crate::cli::paint::{Paint, TextStyle, bounded};
-use crate::engine::printable;
+use crate::engine::{amount, printable};
 use crate::inspect::{ConfigSource, LocalityReport, NonLocalPod, PodPlace, SourceRow, UnknownPod};
 use crate::locality::{Counts, WhyNot};
 
@@ -74,6 +74,14 @@ impl Tables {
                 Ok(source) => self.line("storage", TextStyle::Plain, &format!("{driver}: {source}")),
                 Err(why) => self.line("storage", TextStyle::Yellow, &format!("{driver}: {why}")),
             };
+        }
+        for (provisioner, claims) in &report.not_counted {
+            let are = if *claims == 1 { "is" } else { "are" };
+            let why = format!(
+                "{provisioner}: {} {are} not counted, because no driver of the configuration has this provisioner: add one as in docs/locality.md",
+                amount(*claims, "claim")
+            );
+            text += &self.line("no driver", TextStyle::Yellow, &why);
         }
         text += &self.line("colocate", TextStyle::Plain, &format!("configuration: {}", report.config));
         text

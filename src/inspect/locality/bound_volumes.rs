@@ -1,6 +1,6 @@
 //! The volumes that claims are bound to.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use crate::engine::{Text, object};
 use crate::inspect::access::Access;
 use crate::inspect::audit::Rules;
 use crate::inspect::kinds;
-use crate::locality::{Gap, NodeSelector, Volume};
+use crate::locality::{Gap, NodeSelector, Volume, built_in};
 
 /// Volumes by the namespace and the name of the claim.
 type VolumesByClaim = HashMap<Box<str>, HashMap<Box<str>, Volume>>;
@@ -22,6 +22,8 @@ pub(super) struct BoundVolumes {
     volumes: Option<VolumesByClaim>,
     /// The drivers of these volumes.
     pub(super) drivers: BTreeSet<Arc<str>>,
+    /// The number of volumes of each provisioner that has a built-in source and no driver.
+    pub(super) not_counted: BTreeMap<Box<str>, u64>,
 }
 
 #[derive(Default)]
@@ -30,6 +32,7 @@ struct VolumeList {
     drivers: BTreeSet<Arc<str>>,
     /// The different node affinities. Volumes with the same share it.
     affinities: HashSet<Arc<NodeSelector>>,
+    not_counted: BTreeMap<Box<str>, u64>,
 }
 
 #[derive(Deserialize)]
@@ -71,6 +74,11 @@ impl BoundVolumes {
             let mut volume = Volume::parse(item)?;
             let driver = rules.drivers.of_volume(provisioner.as_ref().map(|(name, _)| &**name), volume.is_local);
             list.drivers.extend(driver.map(|driver| driver.name.clone()));
+            if let Some((name, _)) =
+                provisioner.filter(|(name, _)| driver.is_none() && !built_in(&[&**name]).is_empty())
+            {
+                *list.not_counted.entry((*name).into()).or_default() += 1;
+            }
             if let Some(affinity) = &mut volume.affinity {
                 match list.affinities.get(affinity) {
                     Some(equal) => *affinity = equal.clone(),
@@ -81,8 +89,10 @@ impl BoundVolumes {
             Ok(())
         });
         Ok(match listed.await? {
-            Some(VolumeList { volumes, drivers, affinities: _ }) => Self { volumes: Some(volumes), drivers },
-            None => Self { volumes: None, drivers: BTreeSet::new() },
+            Some(VolumeList { volumes, drivers, affinities: _, not_counted }) => {
+                Self { volumes: Some(volumes), drivers, not_counted }
+            }
+            None => Self { volumes: None, drivers: BTreeSet::new(), not_counted: BTreeMap::new() },
         })
     }
 

@@ -208,8 +208,9 @@ mod tests {
     async fn the_first_namespace_with_the_service_answers() {
         let (answer, not_seen, paths) = ask(|at| if at == "a" { status(404) } else { (200, "yes".to_owned()) }).await;
         assert!(matches!(answer, Answer::Body(body) if body == b"yes") && not_seen.is_empty());
-        let expected = ["a", "b"]
-            .map(|at| (format!("/api/v1/namespaces/{at}/services/https:gate:1/proxy/x"), "bearer seeded-token-of-test".to_owned()));
+        let expected = ["a", "b"].map(|at| {
+            (format!("/api/v1/namespaces/{at}/services/https:gate:1/proxy/x"), "bearer seeded-token-of-test".to_owned())
+        });
         assert_eq!(paths, expected);
     }
 
@@ -223,7 +224,8 @@ mod tests {
     #[tokio::test]
     async fn a_service_that_repeats_the_token_does_not_reveal_it() {
         for code in [200, 400, 401, 500] {
-            let (answer, not_seen, _) = ask(|_| (code, "got bearer seeded-token-of-test, twice seeded-token-of-test\n".to_owned())).await;
+            let (answer, not_seen, _) =
+                ask(|_| (code, "got bearer seeded-token-of-test, twice seeded-token-of-test\n".to_owned())).await;
             let text = match answer {
                 Answer::Body(body) => String::from_utf8(body).unwrap(),
                 Answer::Refused(message) => message,

@@ -52,6 +52,32 @@ fn a_gate_does_not_pass_without_the_drivers() {
 }
 
 #[test]
+fn a_storage_system_without_a_driver_is_not_silent() {
+    let folder = Folder::new(&[]);
+    for (arguments, code) in
+        [("-A", 0), ("--fail-under 95", 0), ("--fail-under 95 --strict", 3), ("--strict -o json", 3)]
+    {
+        // Without a colocate, the defaults apply, which name Portworx only.
+        let mut objects = with_pods(&["lh-remote"]);
+        objects.iter_mut().find(|(path, _)| *path == WEBHOOKS).unwrap().1 = list(&[]);
+        let run = ApiServer::new(&objects, 404).run_command(&folder, &format!("locality {arguments}"));
+        assert_eq!(run.code, Some(code), "{arguments}: {}{}", run.out, run.err);
+        if arguments.contains("json") {
+            let expected = json!([
+                {"provisioner": "driver.longhorn.io", "claims": 1}, {"provisioner": "linstor.csi.linbit.com", "claims": 1},
+            ]);
+            assert_eq!(document(&run)["notCounted"], expected);
+        } else {
+            let line =
+                "no driver  driver.longhorn.io: 1 claim is not counted, because no driver of the configuration has";
+            assert!(run.out.contains(line), "{arguments}: {}", run.out);
+        }
+    }
+    let run = run_on(&cluster(), 404, "locality -o json");
+    assert_eq!(document(&run)["notCounted"], json!([]));
+}
+
+#[test]
 fn one_namespace_has_no_gain() {
     let objects = of_namespace(cluster());
     let document = document(&run_on(&objects, 404, "locality -n db -o json"));
