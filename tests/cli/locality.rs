@@ -3,6 +3,7 @@
 mod examples;
 mod gain;
 mod memory;
+mod reasons;
 mod schedulers;
 mod sources;
 mod unknowns;

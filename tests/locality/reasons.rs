@@ -115,7 +115,7 @@ pub(crate) fn each_reason_is_found_for_real(cluster: &Cluster) {
         ("nodes-unavailable", "node-36 is cordoned"),
         ("nodes-unavailable-taint", "node-37 has the taint dedicated=batch:NoSchedule"),
         ("nodes-unavailable-full", "node-38 has insufficient cpu"),
-        ("replica-younger", "the replicas were created after the pod, at 20"),
+        ("replica-younger", "the replicas were created after the pod was placed, at 20"),
         ("replica-failed", "the replica of claim `failed` on its node is not healthy"),
         ("no-healthy-replica", "claim `lost` has no healthy replica"),
         ("claim-not-recognized", "the driver's scheduler does not recognize claim `static`"),

@@ -68,6 +68,8 @@ pub struct LiveSpec {
 pub struct LiveStatus {
     /// The phase.
     pub phase: String,
+    /// The time at which the kubelet accepted it.
+    pub start_time: Option<Timestamp>,
     /// The conditions.
     #[serde(deserialize_with = "nullable")]
     pub conditions: Vec<Condition>,
@@ -140,6 +142,14 @@ impl LivePod<'_> {
             "" => colocate_engine::DEFAULT_SCHEDULER,
             name => name,
         }
+    }
+
+    /// Returns the time at which it was placed on its node: that of its condition `PodScheduled`, its start, or its creation.
+    pub fn placed_at(&self) -> Option<Timestamp> {
+        let LiveStatus { conditions, start_time, .. } = &self.status;
+        let scheduled = conditions.iter().find(|own| own.kind == "PodScheduled" && own.status == "True");
+        let scheduled = scheduled.and_then(|condition| condition.last_transition_time);
+        scheduled.or(*start_time).or(self.metadata.creation_timestamp)
     }
 
     /// Returns true if no scheduler has bound it.

@@ -15,7 +15,8 @@ use super::replicas::Replicas;
 pub struct PlacedPod<'a> {
     /// The node.
     pub node: Box<str>,
-    /// The creation of the pod.
+    /// The time at which the pod was placed, or its creation if that is not known. The first replicas of a volume may be created
+    /// after the pod that waits for them.
     pub created: Option<Timestamp>,
     /// The reason why the whole pod may be anywhere.
     pub exemption: Option<Exemption>,

@@ -73,7 +73,7 @@ pub enum WhyNot {
     ClaimNotRecognized(String),
     /// The node selector or node affinity of the pod, or another volume, excludes every node with the replicas.
     NodesExcluded,
-    /// The replicas were created after the pod: they have moved, or were added later.
+    /// The replicas were created after the pod was placed: they have moved, or were added later.
     ReplicaYounger(Timestamp),
     /// The nodes with the replicas cannot run the pod now.
     NodesUnavailable(Vec<(Arc<str>, Unavailable)>),
@@ -209,7 +209,7 @@ impl Circumstances<'_> {
     }
 }
 
-/// Returns the earliest time at which a node had all replicas, if that is after the creation of the pod. A replica of unknown age
+/// Returns the earliest time at which a node had all replicas, if that is after the pod was placed. A replica of unknown age
 /// may be older.
 fn younger(pod: &PlacedPod<'_>, common: &[Arc<str>]) -> Option<Timestamp> {
     let created = pod.created?;
@@ -313,7 +313,9 @@ impl fmt::Display for WhyNot {
             Self::NodesExcluded => {
                 f.write_str("its node selector, node affinity or another volume excludes every node with its replicas")
             }
-            Self::ReplicaYounger(time) => write!(f, "the replicas were created after the pod, at {time} or later"),
+            Self::ReplicaYounger(time) => {
+                write!(f, "the replicas were created after the pod was placed, at {time} or later")
+            }
             Self::NodesUnavailable(nodes) => {
                 for (index, (node, why)) in nodes.iter().enumerate() {
                     write!(f, "{}{node} {why}", if index == 0 { "" } else { ", " })?;

@@ -106,7 +106,7 @@ impl<'a> Judge<'a> {
         let opted_out = self.auditor.opted_out(namespace);
         let expectation = self.auditor.expect(workload, namespace, opted_out, item)?;
         let exemption = Exemption::of_pod(expectation.reason, &pod.metadata.annotations);
-        let placed = PlacedPod { node: node.into(), created: pod.metadata.creation_timestamp, exemption, volumes };
+        let placed = PlacedPod { node: node.into(), created: pod.placed_at(), exemption, volumes };
         list.not_queried.extend(not_queried(&placed.volumes));
         let Some(locality) = placed.locality() else { return Ok(()) };
         let gap = self.gap(&locality, opted_out);

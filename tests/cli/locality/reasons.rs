@@ -1,0 +1,36 @@
+//! The reasons why pods are not local.
+
+use super::*;
+
+#[test]
+fn replicas_are_compared_with_the_time_of_the_placement() {
+    let replica = json!({
+        "metadata": {"name": "r", "creationTimestamp": "2026-11-30T00:00:03Z"},
+        "spec": {"volumeName": "id-lh", "nodeID": "n1", "healthyAt": "2026-11-30T00:00:04Z", "failedAt": ""},
+    });
+    let scheduled = |time: &str, status: &str| json!({"conditions": [{"type": "PodScheduled", "status": status, "lastTransitionTime": time}]});
+    // The pod was created 3 s before the replica.
+    for (mut status, is_younger) in [
+        (json!({}), true),
+        (json!({"startTime": "2026-11-30T00:00:02Z"}), true),
+        (json!({"startTime": "2026-11-30T00:00:04Z"}), false),
+        (scheduled("2026-11-30T00:00:02Z", "True"), true),
+        (scheduled("2026-11-30T00:00:04Z", "True"), false),
+        (scheduled("2026-11-30T00:00:04Z", "False"), true),
+    ] {
+        status["phase"] = "Running".into();
+        let mut objects = cluster();
+        let mut pod = pod("lh-remote", "default-scheduler", "n3", &["lh"]);
+        pod["status"] = status.clone();
+        for (path, body) in &mut objects {
+            match *path {
+                PODS => *body = list(std::slice::from_ref(&pod)),
+                REPLICAS => *body = list(std::slice::from_ref(&replica)),
+                _ => {}
+            }
+        }
+        let document = document(&run_on(&objects, 404, "locality -o json"));
+        let why = document["notLocal"][0]["whyNot"].to_string();
+        assert_eq!(why.contains("replica-younger"), is_younger, "{status} {why}");
+    }
+}
