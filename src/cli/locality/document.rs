@@ -1,5 +1,7 @@
 //! The result as one JSON document, which docs/schemas/locality.json describes.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::Outcome;
@@ -74,14 +76,16 @@ fn place(PodPlace { namespace, name, workload: (kind, owner), driver, node }: &P
     })
 }
 
-fn non_local(NonLocalPod { pod, locality, replicas, why_not, target, .. }: &NonLocalPod) -> Value {
+fn non_local(NonLocalPod { pod, locality, replicas, some_replicas, why_not, target }: &NonLocalPod) -> Value {
     let mut entry = place(pod);
     let reason = |why: &WhyNot| {
         let advice = Some(why.advice()).filter(|advice| !advice.is_empty());
         json!({"reason": why.as_str(), "text": why.to_string(), "advice": advice})
     };
     entry["locality"] = Locality::as_str(locality).into();
-    entry["replicas"] = replicas.iter().map(|node| Value::from(&**node)).collect();
+    let names = |nodes: &[Arc<str>]| nodes.iter().map(|node| Value::from(&**node)).collect::<Value>();
+    entry["replicas"] = names(replicas);
+    entry["someReplicas"] = names(some_replicas);
     entry["whyNot"] = why_not.iter().map(reason).collect();
     entry["wouldRunOn"] = json!(target);
     entry

@@ -3,6 +3,15 @@
 use super::*;
 
 #[test]
+fn pods_without_a_common_node_have_the_nodes_of_some_volumes() {
+    let document = document(&run_on(&cluster(), 404, "locality -o json"));
+    let of = |name: &str| document["notLocal"].as_array().unwrap().iter().find(|pod| pod["name"] == name).unwrap();
+    assert_eq!((&of("partly")["replicas"], &of("partly")["someReplicas"]), (&json!([]), &json!(["n1", "n2"])));
+    assert_eq!((&of("down")["replicas"], &of("down")["someReplicas"]), (&json!([]), &json!([])));
+    assert_eq!(of("wrong")["someReplicas"], json!(["n1", "n2"]));
+}
+
+#[test]
 fn replicas_are_compared_with_the_time_of_the_placement() {
     let replica = json!({
         "metadata": {"name": "r", "creationTimestamp": "2026-11-30T00:00:03Z"},
