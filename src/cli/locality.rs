@@ -7,6 +7,7 @@ mod tables;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 
 use self::document::document;
@@ -128,6 +129,9 @@ impl Locality {
         let report = Box::pin(LocalityReport::read(&mut reader, question, |what| console.count(what))).await;
         console.clear();
         let report = report?;
+        if let Some(name) = self.namespace.as_deref().filter(|_| report.is_namespace_missing) {
+            bail!("namespace {name} does not exist: check the name (-n) and the cluster (--context)");
+        }
         let (seen, not_seen) = reader.end();
         let namespace = self.namespace.as_deref();
         let outcome = Outcome { report: &report, namespace, by: self.by, seen: &seen, not_seen: &not_seen };

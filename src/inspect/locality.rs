@@ -57,6 +57,8 @@ pub(crate) struct LocalityQuestion<'a> {
 /// The result for a cluster.
 #[derive(Debug, Default)]
 pub(crate) struct LocalityReport {
+    /// Whether the namespace does not exist. Then nothing else is known.
+    pub(crate) is_namespace_missing: bool,
     /// The origin of the configuration.
     pub(crate) config: ConfigSource,
     /// The pods; `None` if they cannot be listed.
@@ -130,6 +132,10 @@ impl LocalityReport {
     ) -> Result<Self, ApiError> {
         let namespace = question.namespace;
         let (cluster, rules, webhooks) = read_cluster(reader, question.config, namespace).await?;
+        let labels_of = |name| cluster.namespaces.as_ref().map(|all| all.labels(name));
+        if namespace.and_then(labels_of) == Some(None) {
+            return Ok(Self { is_namespace_missing: true, ..Self::default() });
+        }
         let access = &mut reader.access;
         let nodes = read_nodes(access, namespace, &mut progress).await?;
         let volumes = BoundVolumes::read(access, &rules, namespace, &mut progress).await?;

@@ -78,6 +78,30 @@ fn a_storage_system_without_a_driver_is_not_silent() {
 }
 
 #[test]
+fn a_namespace_that_does_not_exist_is_an_error() {
+    let empty = |namespace: &str| {
+        ["pods", "persistentvolumeclaims"]
+            .map(|kind| (&*format!("/api/v1/namespaces/{namespace}/{kind}").leak(), list(&[])))
+    };
+    let mut objects = cluster();
+    objects.extend(empty("typo").into_iter().chain(empty("empty")));
+    objects.push(("/api/v1/namespaces/empty", json!({"metadata": {"name": "empty"}})));
+    for (arguments, otherwise, code) in [
+        ("locality -n typo --fail-under 95 --strict", 404, 1),
+        ("locality -n typo", 404, 1),
+        ("locality -n typo -o json", 404, 1),
+        ("locality -n empty --fail-under 95 --strict", 404, 0),
+        // It may exist if Namespaces cannot be read.
+        ("locality -n typo", 403, 0),
+        ("locality -n typo --strict", 403, 3),
+    ] {
+        let run = run_on(&objects, otherwise, arguments);
+        assert_eq!(run.code, Some(code), "{arguments}: {}{}", run.out, run.err);
+        assert_eq!(run.err.contains("namespace typo does not exist: check the name (-n)"), code == 1, "{}", run.err);
+    }
+}
+
+#[test]
 fn one_namespace_has_no_gain() {
     let objects = of_namespace(cluster());
     let document = document(&run_on(&objects, 404, "locality -n db -o json"));
