@@ -30,7 +30,7 @@ pub(super) fn document(outcome: &Outcome<'_>) -> Value {
         "namespace": namespace,
         "configuration": report.config.document(),
         "sources": report.sources.iter().map(source).collect::<Vec<_>>(),
-        "notCounted": report.not_counted.iter().map(not_counted).collect::<Vec<_>>(),
+        "notCounted": report.not_counted.iter().map(|(provisioner, claims)| not_counted(provisioner, *claims)).collect::<Vec<_>>(),
         "pods": total,
         "gain": report.gain,
         "shares": groups,
@@ -62,7 +62,7 @@ fn source(SourceRow { driver, source }: &SourceRow) -> Value {
     json!({"driver": &**driver, "source": source.as_ref().ok(), "error": source.as_ref().err()})
 }
 
-fn not_counted((provisioner, claims): (&Box<str>, &u64)) -> Value {
+fn not_counted(provisioner: &str, claims: u64) -> Value {
     json!({"provisioner": provisioner, "claims": claims})
 }
 
