@@ -1,17 +1,6 @@
 //! Kustomizations: they are not built, so what they may change stays unresolved, and the place is named.
 
-use colocate_harness::Folder;
-
-const CLASSES: &str = "apiVersion: storage.k8s.io/v1
-kind: StorageClass
-metadata: {name: px}
-provisioner: pxd.portworx.com
----
-apiVersion: storage.k8s.io/v1
-kind: StorageClass
-metadata: {name: ebs}
-provisioner: ebs.csi.aws.com
-";
+use colocate_harness::{Folder, TWO_CLASSES};
 
 const CLAIM: &str = "apiVersion: v1
 kind: PersistentVolumeClaim
@@ -35,7 +24,7 @@ spec:
 fn folder(name: &str, fields: &str, others: &[(&str, &str)]) -> Folder {
     let kustomization = format!("resources: [sc.yaml, pvc.yaml, dep.yaml]\n{fields}\n");
     let mut files =
-        vec![(name, kustomization.as_str()), ("sc.yaml", CLASSES), ("pvc.yaml", CLAIM), ("dep.yaml", DEPLOYMENT)];
+        vec![(name, kustomization.as_str()), ("sc.yaml", TWO_CLASSES), ("pvc.yaml", CLAIM), ("dep.yaml", DEPLOYMENT)];
     files.extend(others);
     Folder::new(&files)
 }
@@ -138,7 +127,7 @@ fn what_may_come_from_elsewhere_leaves_a_workload_unresolved() {
         ("helmCharts", "resources: [dep.yaml]\nhelmCharts: [{name: a}]"),
     ] {
         let folder = Folder::new(&[
-            ("sc.yaml", CLASSES),
+            ("sc.yaml", TWO_CLASSES),
             ("dev/kustomization.yaml", "namespace: shop\nresources: [pvc.yaml, dep.yaml]\n"),
             ("dev/pvc.yaml", CLAIM),
             ("dev/dep.yaml", DEPLOYMENT),
@@ -156,7 +145,7 @@ fn what_may_come_from_elsewhere_leaves_a_workload_unresolved() {
 #[test]
 fn a_prefix_hides_a_name_from_other_files() {
     let hidden = Folder::new(&[
-        ("sc.yaml", CLASSES),
+        ("sc.yaml", TWO_CLASSES),
         ("a/kustomization.yaml", "namePrefix: a-\nresources: [pvc.yaml]\n"),
         ("a/pvc.yaml", CLAIM),
         ("b/dep.yaml", DEPLOYMENT),
@@ -166,7 +155,7 @@ fn a_prefix_hides_a_name_from_other_files() {
     assert_unresolved(&hidden, "is described in ./a/pvc.yaml:1:1, where a kustomization changes its name", "one build");
     let elsewhere = Folder::new(&[
         ("infra/kustomization.yaml", "namePrefix: team-\nresources: [sc.yaml]\n"),
-        ("infra/sc.yaml", CLASSES),
+        ("infra/sc.yaml", TWO_CLASSES),
         ("app/kustomization.yaml", "resources: [pvc.yaml, dep.yaml]\n"),
         ("app/pvc.yaml", CLAIM),
         ("app/dep.yaml", DEPLOYMENT),
@@ -174,7 +163,7 @@ fn a_prefix_hides_a_name_from_other_files() {
     assert_unresolved(&elsewhere, "its StorageClass `px` is not in the files", "two builds");
     let prefixed = Folder::new(&[
         ("app/kustomization.yaml", "resources: [sc.yaml, claims, dep.yaml]\n"),
-        ("app/sc.yaml", CLASSES),
+        ("app/sc.yaml", TWO_CLASSES),
         ("app/claims/kustomization.yaml", "namePrefix: team-\nresources: [pvc.yaml]\n"),
         ("app/claims/pvc.yaml", CLAIM),
         ("app/dep.yaml", &DEPLOYMENT.replace("claimName: data", "claimName: team-data")),
@@ -220,7 +209,7 @@ fn an_existing_claim_is_used_instead_of_a_template() {
                volumeClaimTemplates: [{metadata: {name: data}, spec: {storageClassName: CLASS}}]\n";
     let run = |class: &str| {
         Folder::new(&[
-            ("sc.yaml", CLASSES),
+            ("sc.yaml", TWO_CLASSES),
             ("pvc.yaml", &CLAIM.replace("name: data", "name: data-web-0")),
             ("sts.yaml", &set.replace("CLASS", class)),
         ])

@@ -5,18 +5,7 @@
 
 use std::process::Command;
 
-use colocate_harness::{Folder, Run, programs};
-
-const CLASSES: &str = "apiVersion: storage.k8s.io/v1
-kind: StorageClass
-metadata: {name: px}
-provisioner: pxd.portworx.com
----
-apiVersion: storage.k8s.io/v1
-kind: StorageClass
-metadata: {name: ebs}
-provisioner: ebs.csi.aws.com
-";
+use colocate_harness::{Folder, Run, TWO_CLASSES, programs, scramble};
 
 const DEPLOYMENT: &str = "apiVersion: apps/v1
 kind: Deployment
@@ -64,16 +53,13 @@ const FIELDS: [&str; 22] = [
     "replacements: [{source: {kind: StorageClass, name: ebs}, targets: [{select: {kind: PersistentVolumeClaim}, fieldPaths: [spec.storageClassName]}]}]",
 ];
 
-/// Numbers that are the same in each run (`SplitMix64`).
+/// Numbers that are the same in each run.
 struct Numbers(u64);
 
 impl Numbers {
     fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % limit as u64).unwrap()
+        self.0 = scramble(self.0);
+        usize::try_from(self.0 % limit as u64).unwrap()
     }
 
     fn one_of<'t>(&mut self, all: &[&'t str]) -> &'t str {
@@ -101,7 +87,7 @@ fn tree(numbers: &mut Numbers) -> (Vec<&'static str>, Vec<(String, String)>) {
     }
     if base_has_classes {
         base.push("classes.yaml");
-        files.push(("base/classes.yaml".to_owned(), CLASSES.to_owned()));
+        files.push(("base/classes.yaml".to_owned(), TWO_CLASSES.to_owned()));
     }
     let field = if numbers.below(3) == 0 { numbers.one_of(&FIELDS) } else { "" };
     files.push(("base/kustomization.yaml".to_owned(), format!("resources: [{}]\n{field}\n", base.join(", "))));
@@ -115,7 +101,7 @@ fn tree(numbers: &mut Numbers) -> (Vec<&'static str>, Vec<(String, String)>) {
             add("claim.yaml", claim(numbers.one_of(&["px", "px", "ebs"])));
         }
         if !base_has_classes {
-            add("classes.yaml", CLASSES.to_owned());
+            add("classes.yaml", TWO_CLASSES.to_owned());
         }
         if numbers.below(4) == 0 {
             add("namespace.yaml", NAMESPACE.to_owned());

@@ -16,6 +16,18 @@ pub const CLAIM: &str = include_str!("../../../examples/mysql/claim.yaml");
 /// The MySQL example's Deployment.
 pub const DEPLOYMENT: &str = include_str!("../../../examples/mysql/deployment.yaml");
 
+/// Two `StorageClass`es: `px` of Portworx, and `ebs` of a driver that is not configured.
+pub const TWO_CLASSES: &str = "apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: px}
+provisioner: pxd.portworx.com
+---
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: ebs}
+provisioner: ebs.csi.aws.com
+";
+
 /// A temporary folder in which commands of colocate run.
 pub struct Folder(TempDir);
 

@@ -46,7 +46,7 @@ pub use self::background::background;
 pub use self::balancer::{Backend, Balancer, Counters};
 pub use self::colocate::{Colocate, Decided};
 pub use self::control_plane::ControlPlane;
-pub use self::folder::{CLAIM, CLASS, DEPLOYMENT, Folder, Run};
+pub use self::folder::{CLAIM, CLASS, DEPLOYMENT, Folder, Run, TWO_CLASSES};
 pub use self::helm::Helm;
 pub use self::installation::{Installation, SECRET, empty_secret, rights};
 pub use self::kubectl::{Kubectl, Output};
