@@ -114,11 +114,11 @@ sbom: ## Write the image's bill of materials in CycloneDX format (ARCH=)
 	@$(call install,cargo-cyclonedx,$(CARGO_CYCLONEDX_VERSION),2 minutes)
 	@PATH=$(CARGO_CYCLONEDX)/bin:$$PATH image/sbom
 
-release: ## Build everything that a release publishes into one folder (25 minutes; DIST=dist, ARCH=, REGISTRY=, SOURCE=)
+release: ## Build everything that a release publishes into one folder (DIST=dist, ARCH=, REGISTRY=, SOURCE=)
 	@$(call install,cargo-cyclonedx,$(CARGO_CYCLONEDX_VERSION),2 minutes)
 	@PATH=$(CARGO_CYCLONEDX)/bin:$$PATH release/build
 
-release-check: ## Build the release in two clones in different folders, and compare all bytes (50 minutes)
+release-check: ## Build the release in two clones in different folders, and compare all bytes
 	@$(call install,cargo-cyclonedx,$(CARGO_CYCLONEDX_VERSION),2 minutes)
 	@PATH=$(CARGO_CYCLONEDX)/bin:$$PATH release/check
 
