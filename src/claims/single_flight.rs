@@ -113,17 +113,17 @@ impl SingleFlight {
     /// Reports a failure in the log, once per [`LOG_TTL`], and below the answer of `/readyz`.
     fn report(&self, resource: Resource, error: &ApiError) {
         let line = error.to_string();
+        // If the API server is unreachable, the watches report it in /readyz.
+        if error.code().is_some() {
+            let mut details = self.details();
+            let detail =
+                details.entry(resource).or_insert_with(|| self.readiness.detail(format!("get of {}", resource.name)));
+            // Before the log line, so that a reader of the log finds the same state in /readyz.
+            detail.set(Some(line.clone()));
+        }
         if self.logged.increment(&(resource, error.code()), 1).is_some() {
             tracing::warn!("{line}");
         }
-        if error.code().is_none() {
-            // The API server is unreachable, which the watches report.
-            return;
-        }
-        let mut details = self.details();
-        let detail =
-            details.entry(resource).or_insert_with(|| self.readiness.detail(format!("get of {}", resource.name)));
-        detail.set(Some(line));
     }
 
     fn details(&self) -> MutexGuard<'_, HashMap<Resource, ReadinessDetail>> {

@@ -112,8 +112,9 @@ impl EventWriter {
                     self.pause = (self.pause * 2).min(LONGEST_PAUSE);
                 }
                 self.metrics.events.inc(["failed"]);
-                self.log(&error, now);
+                // Before the log line, so that a reader of the log finds the same state in /readyz.
                 self.detail.set(Some(error.to_string()));
+                self.log(&error, now);
             }
             (_, error) => tracing::debug!(?error, "an Event or its namespace is gone"),
         }

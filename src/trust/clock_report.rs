@@ -23,13 +23,14 @@ impl ClockReport {
     /// Reports these clocks.
     pub(super) fn update(&mut self, clocks: &ClockReading) {
         let problem = problem(clocks);
+        // Before the log line, so that a reader of the log finds the same state in /readyz.
+        self.detail.set(problem.clone());
         match (&problem, self.disagreed) {
             (Some(problem), false) => tracing::warn!(local = %clocks.local, "{problem}"),
             (None, true) => tracing::info!("the clock agrees with the API server's again"),
             (Some(_), true) | (None, false) => {}
         }
         self.disagreed = problem.is_some();
-        self.detail.set(problem);
     }
 }
 

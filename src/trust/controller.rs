@@ -123,17 +123,18 @@ impl TrustController {
             Ok(()) => {
                 self.failures = 0;
                 if self.failure.take().is_some() {
-                    tracing::info!("the CA, the certificate and the caBundles are up to date again");
+                    // Before the log line, so that a reader of the log finds the same state in /readyz.
                     self.detail.set(self.obstacle());
+                    tracing::info!("the CA, the certificate and the caBundles are up to date again");
                 }
                 interval
             }
             Err(error) => {
                 let failure = error.to_string();
+                self.detail.set(Some(failure.clone()));
                 if self.failure.as_ref() != Some(&failure) {
                     tracing::error!("{failure}");
                 }
-                self.detail.set(Some(failure.clone()));
                 self.failure = Some(failure);
                 let pause = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(self.failures)).min(interval);
                 self.failures += 1;
