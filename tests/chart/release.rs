@@ -148,6 +148,8 @@ fn the_documents_and_the_workflow_name_the_files() {
     let build = read("release/build");
     assert!(build.contains("\"$dist/colocate-$version-image.tar\"") && build.contains("image/sbom"));
     there.insert(format!("colocate-{VERSION}-image.tar"));
+    assert!(build.contains(">\"$dist/BUILD.txt\""));
+    there.insert("BUILD.txt".to_owned());
     there.extend(["amd64", "arm64"].map(|arch| format!("colocate-{VERSION}-{arch}.cdx.json")));
 
     let page = read("CONTRIBUTING.md");
