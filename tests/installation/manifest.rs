@@ -1,10 +1,10 @@
 //! `install.yaml` of a release: applied to an empty cluster, and later taken over by Helm.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use colocate_harness::{
-    CHART, ControlPlane, KUBELET_VALUES, Namespace, Object, PORTWORX_CLASS, Release, bundles, repository,
+    CHART, ControlPlane, Folder, KUBELET_VALUES, Namespace, Object, PORTWORX_CLASS, Release, bundles, repository,
 };
 
 use crate::stream::Stream;
@@ -22,7 +22,9 @@ fn an_applied_manifest_works_and_helm_takes_it_over() {
     let release = Release::prepare_with_service(control_plane, HOME);
     // The file creates it.
     kubectl.run(&format!("delete namespace {HOME}"));
-    let manifest = manifest(control_plane, release.balancer().port());
+    let folder = Folder::new(&[]);
+    let chart = package(control_plane, &folder);
+    let manifest = manifest(control_plane, &chart, release.balancer().port());
 
     kubectl.feed("apply -f -", &manifest);
     release.redirect_service();
@@ -34,6 +36,7 @@ fn an_applied_manifest_works_and_helm_takes_it_over() {
     let [pod] = &apps.running_pods("-l app=mysql", 1)[..] else { panic!("one pod was awaited") };
     assert_eq!(pod.scheduler(), "stork");
     assert_eq!(kubectl.object(&format!("get namespace/{HOME}")).text(ENFORCED), "restricted");
+    assert_eq!(image(&release), IMAGE);
 
     // Applied again, it keeps what colocate wrote.
     let (trust, authority) = (bundles(&configuration(&release)), release.namespace().get("secret/colocate-ca"));
@@ -52,9 +55,11 @@ fn an_applied_manifest_works_and_helm_takes_it_over() {
     let stream = Stream::start(control_plane, APPS, "data");
     let (own, command) = documented();
     kubectl.feed(&own, &manifest);
-    release.helm_with(&command, Path::new(CHART), "");
+    release.helm_with(&command, &chart, "");
+    assert_eq!(image(&release), IMAGE);
     stream.wait_for_more(20);
-    release.upgrade("log: {level: info}");
+    release.helm_with("upgrade", &chart, "log: {level: info}");
+    assert_eq!(image(&release), IMAGE);
     stream.wait_for_more(20);
     let created = stream.stop();
     let unchanged = created.iter().filter(|scheduler| *scheduler != "stork").count();
@@ -67,6 +72,10 @@ fn an_applied_manifest_works_and_helm_takes_it_over() {
     let left = kubectl.run(&format!("get {KINDS} -A -l app.kubernetes.io/name=colocate -o name")).stdout;
     assert_eq!(left, "");
 }
+
+/// The registry of the release, and its image.
+const REGISTRY: &str = "registry.example.com/team";
+const IMAGE: &str = concat!("registry.example.com/team/colocate:", env!("CARGO_PKG_VERSION"));
 
 /// The kinds of objects in the file.
 const KINDS: &str = "poddisruptionbudgets,serviceaccounts,secrets,configmaps,clusterroles,clusterrolebindings,roles,rolebindings,\
@@ -87,18 +96,28 @@ spec:
       volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
 ";
 
+/// Packages the chart for the registry, as a release does. Returns the path of the package.
+fn package(control_plane: &ControlPlane, folder: &Folder) -> PathBuf {
+    let mut command = Command::new(repository("charts/package"));
+    command.arg(folder.root()).env("REGISTRY", REGISTRY);
+    output(control_plane, command).trim_end().into()
+}
+
 /// Returns install.yaml with two changes for this machine: a node selector for the kubelet, and the port of the balancer.
-fn manifest(control_plane: &ControlPlane, port: u16) -> String {
-    let path = format!("{}:{}", control_plane.programs.display(), std::env::var("PATH").unwrap_or_default());
+fn manifest(control_plane: &ControlPlane, chart: &Path, port: u16) -> String {
     let mut command = Command::new(repository("release/manifest"));
-    let output = command.arg(repository(CHART)).env("PATH", path).output().expect("bash is installed");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).expect("helm prints UTF-8");
+    command.arg(chart);
+    let text = output(control_plane, command);
     let selector = "      nodeSelector:\n";
     assert_eq!((text.matches(selector).count(), text.matches("port: 443").count()), (1, 13), "{text}");
     let (_, label) = KUBELET_VALUES.trim_end().trim_end_matches('}').split_once('{').expect("the values are a mapping");
     let text = text.replace(selector, &format!("{selector}        {label}\n"));
     text.replace("port: 443", &format!("port: {port}"))
+}
+
+/// Returns the image of colocate's pods.
+fn image(release: &Release) -> String {
+    release.namespace().get("deployment/colocate").text("/spec/template/spec/containers/0/image").to_owned()
 }
 
 /// Returns the live configuration of the mutating webhooks.
@@ -121,11 +140,17 @@ fn indented(page: &str, indentation: &str) -> String {
 
 /// Runs commands with the kubectl of the control plane.
 fn bash(control_plane: &ControlPlane, script: &str) {
-    let path = format!("{}:{}", control_plane.programs.display(), std::env::var("PATH").unwrap_or_default());
     let mut command = Command::new("bash");
-    command.args(["-euc", script]).env("PATH", path).env("KUBECONFIG", control_plane.kubeconfig());
-    let output = command.output().expect("bash is installed");
-    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    command.args(["-euc", script]).env("KUBECONFIG", control_plane.kubeconfig());
+    output(control_plane, command);
+}
+
+/// Runs a program that finds Helm and kubectl of the control plane. Returns its output.
+fn output(control_plane: &ControlPlane, mut command: Command) -> String {
+    let path = format!("{}:{}", control_plane.programs.display(), std::env::var("PATH").unwrap_or_default());
+    let output = command.env("PATH", path).output().expect("bash is installed");
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("programs print UTF-8")
 }
 
 /// Returns the arguments of the documented commands by which Helm takes the installation over: those of kubectl, and those of Helm
