@@ -132,7 +132,8 @@ impl NumberedClaim {
         let managed = concat!(
             r#"{"manager":"kube-controller-manager","operation":"Update","apiVersion":"v1","time":"2026-05-04T09:26:54Z","#,
             r#""fieldsType":"FieldsV1","fieldsV1":{"f:metadata":{"f:annotations":{".":{},"f:pv.kubernetes.io/bind-completed":{},"#,
-            r#""f:pv.kubernetes.io/bound-by-controller":{},"f:volume.kubernetes.io/storage-provisioner":{}},"#,
+            r#""f:pv.kubernetes.io/bound-by-controller":{},"f:volume.beta.kubernetes.io/storage-provisioner":{},"#,
+            r#""f:volume.kubernetes.io/storage-provisioner":{}},"#,
             r#""f:labels":{".":{},"f:app.kubernetes.io/name":{}}},"#,
             r#""f:spec":{"f:accessModes":{},"f:resources":{"f:requests":{".":{},"f:storage":{}}},"f:volumeName":{}}}},"#,
             r#"{"manager":"csi-resizer","operation":"Update","apiVersion":"v1","time":"2026-05-04T09:27:11Z","#,
@@ -143,6 +144,8 @@ impl NumberedClaim {
                 r#""metadata":{{"name":"{name}","namespace":"{namespace}","uid":"{uid}",{version}"#,
                 r#""creationTimestamp":"2026-05-04T09:26:53Z","labels":{{"app.kubernetes.io/name":"{workload}"}},"#,
                 r#""annotations":{{"pv.kubernetes.io/bind-completed":"yes","pv.kubernetes.io/bound-by-controller":"yes","#,
+                // Kubernetes sets both, at least from 1.29 to 1.37 (`setClaimProvisioner` in `pv_controller_base.go`).
+                r#""volume.beta.kubernetes.io/storage-provisioner":"{provisioner}","#,
                 r#""volume.kubernetes.io/storage-provisioner":"{provisioner}"}},"#,
                 r#""finalizers":["kubernetes.io/pvc-protection"],"managedFields":[{managed}]}},"#,
                 r#""spec":{{"accessModes":["ReadWriteOnce"],"resources":{{"requests":{{"storage":"{size}Gi"}}}},"#,
