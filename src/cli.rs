@@ -12,6 +12,7 @@ use crate::process::blocking_writer::BlockingWriter;
 
 mod audit;
 mod certs;
+mod cluster_options;
 mod console;
 mod destination;
 mod examples;

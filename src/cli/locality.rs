@@ -5,7 +5,6 @@ mod metrics;
 mod tables;
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
@@ -15,12 +14,12 @@ use self::metrics::metrics;
 use self::tables::Tables;
 use super::Exit;
 use super::audit::percent;
+use super::cluster_options::ClusterOptions;
 use super::console::Console;
 use super::examples::{self, Examples};
-use super::input::{namespace, path_or_nothing};
+use super::input::namespace;
 use super::paint::{ColorOption, bounded};
-use crate::api::{ApiClient, ClusterChoice};
-use crate::config::Config;
+use crate::api::ApiClient;
 use crate::inspect::{ConfigSource, LocalityQuestion, LocalityReport, NotSeen, Reader};
 use crate::locality::{Counts, Shares};
 
@@ -42,17 +41,8 @@ pub(super) struct Locality {
     #[arg(short, long, value_parser = namespace)]
     namespace: Option<String>,
 
-    /// The context of the kubeconfig
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
-
-    /// The kubeconfig, instead of the one that kubectl would use
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-
-    /// The configuration file of colocate; without one, it is read from the cluster
-    #[arg(long, value_name = "FILE", env = "COLOCATE_CONFIG", value_parser = path_or_nothing())]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterOptions,
 
     /// Group the counts by this field
     #[arg(long, value_enum, default_value_t = Grouping::Namespace)]
@@ -119,9 +109,8 @@ impl Locality {
     /// # Errors
     /// If the configuration cannot be read, the cluster does not answer, or the output cannot be written.
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
-        let choice = ClusterChoice { kubeconfig: self.kubeconfig.as_deref(), context: self.context.as_deref() };
-        let path = self.config.as_deref().filter(|path| !path.as_os_str().is_empty());
-        let config = path.map(Config::load).transpose()?;
+        let choice = self.cluster.choice();
+        let config = self.cluster.config()?;
         let mut console = Console::new(self.quiet);
         let mut reader = Reader::new(ApiClient::for_command(true, choice).await?);
         let question =

@@ -11,13 +11,13 @@ use clap::{Args, ValueEnum};
 use self::document::document;
 use self::screen::Screen;
 use super::audit::LaidFiles;
+use super::cluster_options::ClusterOptions;
 use super::console::Console;
 use super::examples::{self, Examples};
-use super::input::{FileOptions, namespace, path_or_nothing};
+use super::input::{FileOptions, namespace};
 use super::paint::ColorOption;
 use super::{Exit, Usage};
-use crate::api::{ApiClient, ClusterChoice};
-use crate::config::Config;
+use crate::api::ApiClient;
 use crate::engine::dns;
 use crate::inspect::{NotSeen, PlaceQuestion, Placement, PodSource, Reader};
 
@@ -44,17 +44,8 @@ pub(super) struct Place {
     #[arg(short, long, value_parser = namespace)]
     namespace: Option<String>,
 
-    /// The context of the kubeconfig
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
-
-    /// The kubeconfig, instead of the one that kubectl would use
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-
-    /// The configuration file of colocate; without one, it is read from the cluster
-    #[arg(long, value_name = "FILE", env = "COLOCATE_CONFIG", value_parser = path_or_nothing())]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterOptions,
 
     /// The output format
     #[arg(short, long, value_enum, default_value_t = PlaceFormat::Text)]
@@ -89,9 +80,8 @@ impl Place {
     /// # Errors
     /// If the pod or the files cannot be read, no extender is known, or it does not answer.
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
-        let choice = ClusterChoice { kubeconfig: self.kubeconfig.as_deref(), context: self.context.as_deref() };
-        let path = self.config.as_deref().filter(|path| !path.as_os_str().is_empty());
-        let config = path.map(Config::load).transpose()?;
+        let choice = self.cluster.choice();
+        let config = self.cluster.config()?;
         self.files.check_usage("place -f", &self.filename, &[])?;
         let client = ApiClient::for_command(true, choice).await?;
         let namespace = self.namespace.clone().unwrap_or_else(|| client.namespace().to_owned());

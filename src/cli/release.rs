@@ -7,7 +7,6 @@ mod screen;
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -16,11 +15,12 @@ use self::document::Document;
 use self::object_name::ObjectName;
 use self::rollouts::Rollouts;
 use self::screen::Screen;
+use super::cluster_options::ClusterOptions;
 use super::examples::{self, Examples};
-use super::input::{namespace, path_or_nothing};
+use super::input::namespace;
 use super::paint::ColorOption;
 use super::{Exit, Usage, say};
-use crate::api::{ApiClient, ClusterChoice};
+use crate::api::ApiClient;
 use crate::config::Config;
 use crate::duration::GoDuration;
 use crate::engine::{Source, amount};
@@ -80,17 +80,8 @@ pub(super) struct Release {
     #[arg(long)]
     strict: bool,
 
-    /// The configuration file of the cluster's colocate; without one, it is read from the cluster
-    #[arg(long, value_name = "FILE", env = "COLOCATE_CONFIG", value_parser = path_or_nothing())]
-    config: Option<PathBuf>,
-
-    /// The context of the kubeconfig
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
-
-    /// The kubeconfig, instead of the one that kubectl would use
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterOptions,
 
     #[command(flatten)]
     color: ColorOption,
@@ -149,9 +140,8 @@ impl Release {
             let usage = "--apply asks before it changes templates, and standard input is not a terminal: add --yes";
             return Err(Usage(usage.to_owned()).into());
         }
-        let path = self.config.as_deref().filter(|path| !path.as_os_str().is_empty());
-        let config = path.map(Config::load).transpose()?;
-        let choice = ClusterChoice { kubeconfig: self.kubeconfig.as_deref(), context: self.context.as_deref() };
+        let config = self.cluster.config()?;
+        let choice = self.cluster.choice();
         let client = ApiClient::for_command(true, choice).await?;
         let plan = self.plan(client.clone(), config.as_ref()).await?;
         let is_partial = self.strict && !plan.not_seen.is_empty();
@@ -261,9 +251,8 @@ impl Release {
 
     /// The command that releases a template, for a shell.
     fn command(&self, found: &FoundLeftover) -> String {
-        let cluster = ClusterChoice { kubeconfig: self.kubeconfig.as_deref(), context: self.context.as_deref() };
         let leftover = &found.leftover;
-        Kubectl(cluster).command([
+        Kubectl(self.cluster.choice()).command([
             &*format!("--namespace={}", leftover.namespace),
             "patch",
             &format!("{}/{}", found.kind.resource, leftover.name),

@@ -3,17 +3,16 @@
 mod text;
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
 use self::text::Screen;
+use super::cluster_options::ClusterOptions;
 use super::examples::{self, Examples};
-use super::input::{namespace, path_or_nothing};
+use super::input::namespace;
 use super::paint::ColorOption;
 use super::{Exit, Usage};
-use crate::api::{ApiClient, ClusterChoice};
-use crate::config::Config;
+use crate::api::ApiClient;
 use crate::inspect::{Question, Report, Target, UnknownKind};
 
 /// Explain why a live pod or workload has its scheduler
@@ -35,17 +34,8 @@ pub(super) struct Why {
     #[arg(short, long, value_parser = namespace)]
     namespace: Option<String>,
 
-    /// The context of the kubeconfig
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
-
-    /// The kubeconfig, instead of the one that kubectl would use
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-
-    /// The configuration file of the cluster's colocate; without one, it is read from the cluster
-    #[arg(long, value_name = "FILE", env = "COLOCATE_CONFIG", value_parser = path_or_nothing())]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterOptions,
 
     /// The output format
     #[arg(short, long, value_enum, default_value_t = WhyFormat::Text)]
@@ -91,9 +81,8 @@ impl Why {
             let usage = "--dry-run needs a pod: name one of those that `colocate why` lists for the workload";
             return Err(Usage(usage.to_owned()).into());
         }
-        let choice = ClusterChoice { kubeconfig: self.kubeconfig.as_deref(), context: self.context.as_deref() };
-        let path = self.config.as_deref().filter(|path| !path.as_os_str().is_empty());
-        let config = path.map(Config::load).transpose()?;
+        let choice = self.cluster.choice();
+        let config = self.cluster.config()?;
         if let Some(config) = &config {
             target.check(config.custom_workloads()).map_err(|unknown| Usage(unknown.to_string()))?;
         }
