@@ -13,7 +13,7 @@ use super::gap::Gap;
 pub enum Exemption {
     /// The pod, its Namespace or its controller opts out.
     OptedOut,
-    /// The volume is a sharedv4 service volume. Stork prefers nodes without a replica of it.
+    /// The volume is served over NFS: a sharedv4 service volume, for which Stork prefers nodes without a replica, or one of Longhorn.
     SharedService,
     /// The same, and `preferRemoteNodeOnly` allows no other nodes.
     RemoteOnly,
@@ -34,7 +34,7 @@ impl Exemption {
         (opted_out || disabled).then_some(Self::OptedOut)
     }
 
-    /// Returns the exemption of a volume. Only Stork knows exemptions of volumes.
+    /// Returns the exemption of a volume that Stork knows.
     ///
     /// # Errors
     /// It depends on a class that is not known.
@@ -77,7 +77,7 @@ impl fmt::Display for Exemption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::OptedOut => "it opts out",
-            Self::SharedService => "its volume is a sharedv4 service volume",
+            Self::SharedService => "its volume is served over NFS",
             Self::RemoteOnly => "`preferRemoteNodeOnly` allows only nodes without a replica",
             Self::NotScored => "`skipSchedulerScoring` leaves its volume out of the scores",
             Self::External => "its data is on a storage array or a file server",

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use colocate_engine::{Text, object};
+use colocate_engine::{AccessModes, Text, object, parse_bool};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -22,7 +22,12 @@ pub struct Volume {
     pub affinity: Option<Arc<NodeSelector>>,
     /// Whether it is a disk or a directory of a node: `spec.local`.
     pub is_local: bool,
+    /// Whether a pod of Longhorn serves it to all nodes over NFS.
+    pub is_served: bool,
 }
+
+/// The CSI driver of Longhorn.
+const LONGHORN: &str = "driver.longhorn.io";
 
 #[derive(Deserialize)]
 struct PersistentVolume<'a> {
@@ -48,13 +53,36 @@ struct Spec<'a> {
     #[serde(deserialize_with = "object")]
     node_affinity: Option<Affinity>,
     local: Option<IgnoredAny>,
+    access_modes: AccessModes,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Csi<'a> {
     #[serde(borrow, default)]
+    driver: Option<Text<'a>>,
+    #[serde(borrow, default)]
     volume_handle: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "object")]
+    volume_attributes: Option<Attributes<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Attributes<'a> {
+    #[serde(borrow, default)]
+    migratable: Option<Text<'a>>,
+}
+
+impl Csi<'_> {
+    /// Returns true if a share-manager pod of Longhorn serves the volume over NFS: it is `ReadWriteMany` and not `migratable`
+    /// (`csi/node_server.go` of `longhorn/longhorn-manager`). Nodes attach a migratable volume themselves.
+    fn is_served(&self, modes: AccessModes) -> bool {
+        let Self { driver, volume_attributes, .. } = self;
+        let migratable = volume_attributes.as_ref().and_then(|attributes| attributes.migratable.as_deref());
+        driver.as_deref() == Some(LONGHORN)
+            && modes.contains("ReadWriteMany")
+            && migratable.and_then(parse_bool) != Some(true)
+    }
 }
 
 #[derive(Deserialize)]
@@ -76,12 +104,13 @@ impl Volume {
     /// A field that is read has another type than in Kubernetes.
     pub fn parse(json: &str) -> serde_json::Result<Self> {
         let PersistentVolume { metadata, spec } = serde_json::from_str(json)?;
-        let Spec { csi, portworx_volume, node_affinity, local } = spec.unwrap_or_default();
+        let Spec { csi, portworx_volume, node_affinity, local, access_modes } = spec.unwrap_or_default();
         let name: Box<str> = metadata.map_or("".into(), |metadata| (*metadata.name).into());
+        let is_served = csi.as_ref().is_some_and(|csi| csi.is_served(access_modes));
         let handle = csi.and_then(|csi| csi.volume_handle).or_else(|| portworx_volume.and_then(|volume| volume.id));
         let handle = handle.filter(|handle| !handle.is_empty()).map_or_else(|| name.clone(), |handle| (*handle).into());
         let affinity = node_affinity.and_then(|affinity| affinity.required).map(Arc::new);
-        Ok(Self { name, handle, affinity, is_local: local.is_some() })
+        Ok(Self { name, handle, affinity, is_local: local.is_some(), is_served })
     }
 
     /// Reads an entry of a pod's `volumes` that names its volume directly: an in-tree Portworx volume.
@@ -126,6 +155,23 @@ mod tests {
         ] {
             let volume = Volume::parse(&json!({"metadata": {"name": "a"}, "spec": spec}).to_string()).unwrap();
             assert_eq!(volume.is_local, expected, "{spec}");
+        }
+    }
+
+    #[test]
+    fn longhorn_serves_volumes_that_several_nodes_write() {
+        for (driver, mode, attributes, expected) in [
+            (LONGHORN, "ReadWriteMany", json!({"share": "true"}), true),
+            (LONGHORN, "ReadWriteMany", json!(null), true),
+            (LONGHORN, "ReadWriteMany", json!({"migratable": "false"}), true),
+            (LONGHORN, "ReadWriteMany", json!({"migratable": "true", "share": "true"}), false),
+            (LONGHORN, "ReadWriteOnce", json!({}), false),
+            ("other.example.com", "ReadWriteMany", json!({}), false),
+        ] {
+            let csi = json!({"driver": driver, "volumeHandle": "a", "volumeAttributes": attributes});
+            let spec = json!({"csi": csi, "accessModes": [mode]});
+            let volume = Volume::parse(&json!({"metadata": {"name": "a"}, "spec": spec}).to_string()).unwrap();
+            assert_eq!(volume.is_served, expected, "{spec}");
         }
     }
 

@@ -180,7 +180,10 @@ impl<'a> Judge<'a> {
             replicas: self.replicas(claim, namespace, pod, &driver.name),
             label,
             driver: driver.name.clone(),
-            exemption: Exemption::of_volume(&mounted),
+            exemption: match self.bound_volume(claim, namespace, pod) {
+                Ok(Some(volume)) if volume.is_served => Ok(Some(Exemption::SharedService)),
+                _ => Exemption::of_volume(&mounted),
+            },
             // Only a scheduler has to recognize volumes, so those of a driver without one count as recognized.
             recognized: policy
                 .drivers

@@ -12,6 +12,32 @@ fn pods_without_a_common_node_have_the_nodes_of_some_volumes() {
 }
 
 #[test]
+fn volumes_that_longhorn_serves_do_not_count() {
+    for (mode, migratable, expected) in [
+        ("ReadWriteOnce", "false", [1, 0, 1, 0, 0]),
+        ("ReadWriteMany", "false", [0, 0, 0, 2, 0]),
+        ("ReadWriteMany", "true", [1, 0, 1, 0, 0]),
+    ] {
+        let mut objects = cluster();
+        for (path, body) in &mut objects {
+            let of = |name: &str, object: &Value| object["metadata"]["name"] == name;
+            let Some(items) = body["items"].as_array_mut() else { continue };
+            match *path {
+                PODS => items.retain(|pod| of("lh-local", pod) || of("lh-remote", pod)),
+                VOLUMES => {
+                    let volume = items.iter_mut().find(|volume| of("pv-lh", volume)).unwrap();
+                    volume["spec"]["accessModes"] = json!([mode]);
+                    volume["spec"]["csi"]["volumeAttributes"] = json!({"migratable": migratable});
+                }
+                _ => {}
+            }
+        }
+        let document = document(&run_on(&objects, 404, "locality -o json"));
+        assert_eq!(counts(&document["pods"]), expected, "{mode} {migratable}");
+    }
+}
+
+#[test]
 fn replicas_are_compared_with_the_time_of_the_placement() {
     let replica = json!({
         "metadata": {"name": "r", "creationTimestamp": "2026-11-30T00:00:03Z"},
