@@ -9,6 +9,7 @@ mod pod_list;
 mod service_proxy;
 mod whereabouts;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -25,7 +26,8 @@ use crate::config::Config;
 use crate::engine::Mode;
 use crate::insight::Verdict;
 use crate::locality::{
-    Circumstances, EvictionCandidate, Gain, Layout, Locality, Node, Nodes, Service, Shares, StorageDrivers, WhyNot,
+    Circumstances, EvictionCandidate, Gain, GainCount, Layout, Locality, Node, Nodes, Service, Shares, StorageDrivers,
+    WhyNot,
 };
 
 pub(crate) use placement::{PlaceQuestion, PlacedNode, Placement, PodSource};
@@ -37,7 +39,7 @@ use pod_list::{Judge, JudgedPod, PodList};
 /// The most pods that are kept with their reasons. All are counted. They take 1 MB.
 const MAX_KEPT: usize = 1_000;
 
-/// The most pods with a wrong scheduler of which the cause is asked. Each takes as long as `colocate why`.
+/// The most pods with a wrong scheduler of which the cause is asked, one of each group. Each takes as long as `colocate why`.
 const MAX_EXPLAINED: usize = 20;
 
 /// The number of pods about which this is asked at once.
@@ -65,7 +67,7 @@ pub(crate) struct LocalityReport {
     pub(crate) shares: Option<Shares>,
     /// The pods that would be local if they were evicted now; `None` if the nodes or the pods cannot be read, or
     /// only those of one namespace are.
-    pub(crate) gain: Option<u64>,
+    pub(crate) gain: Option<GainCount>,
     /// The drivers whose volumes exist, each with the source of its layout, or the reason why there is none.
     pub(crate) sources: Vec<SourceRow>,
     /// The number of bound claims of each provisioner that has a built-in source and no driver in the configuration.
@@ -183,15 +185,14 @@ impl LocalityReport {
         let nodes = nodes.or_else(|| judge.nodes.cloned());
         let mut gain = nodes.clone().filter(|_| question.namespace.is_none()).map(Gain::new);
         let drivers = &judge.auditor.rules.drivers;
-        let mut verdicts = verdicts_of(reader, drivers, &non_local, question).await.into_iter();
-        for judged in non_local {
-            let verdict = if judged.is_wrong(drivers) { verdicts.next().flatten() } else { None };
+        let causes = causes_of(reader, drivers, &non_local, question).await;
+        for (judged, cause) in non_local.into_iter().zip(causes) {
             let JudgedPod { place, locality, pod, expectation, demand, would_reach_colocate, has_controller } = judged;
             let circumstances = Circumstances {
                 drivers,
                 expectation: &expectation,
-                verdict,
-                would_reach_colocate,
+                verdict: cause.own,
+                is_fixed_by_recreation: cause.is_fixed_by_recreation(would_reach_colocate),
                 demand: &demand,
                 nodes: nodes.as_ref(),
             };
@@ -207,26 +208,62 @@ impl LocalityReport {
                 self.more += 1;
             }
         }
-        self.gain = gain.map(|gain| gain.pods);
+        self.gain = gain.map(|gain| gain.count);
         self.shares = Some(shares);
         self.unknown = unknown;
         self.more += more;
     }
 }
 
-/// Asks why the first pods with a wrong scheduler have it, a few at a time; `None` for a pod without an answer.
-async fn verdicts_of(
+/// The reason why a pod has the wrong scheduler, as far as it is known.
+#[derive(Clone, Copy, Default)]
+struct Cause {
+    /// The verdict about the pod, if it was the one of its group that was asked about.
+    own: Option<Verdict>,
+    /// The verdict about a pod of the same group.
+    of_group: Option<Verdict>,
+}
+
+impl Cause {
+    /// Returns true if a pod in its place would get the right scheduler; `None` if this is not known.
+    ///
+    /// Pods of a group can have missed colocate for different reasons. But they come from the same template, so either all of them would
+    /// get the scheduler if created again, or none would.
+    fn is_fixed_by_recreation(self, would_reach_colocate: bool) -> Option<bool> {
+        match self.of_group.filter(|verdict| *verdict != Verdict::Unknown) {
+            Some(verdict) => Some(verdict.is_fixed_by_recreation()),
+            None => (!would_reach_colocate).then_some(false),
+        }
+    }
+}
+
+/// Asks why pods have the wrong scheduler, a few at a time: about the first pod of each group, for the largest groups. Returns one cause
+/// for each pod.
+async fn causes_of(
     reader: &Reader,
     drivers: &StorageDrivers,
     non_local: &[JudgedPod<'_>],
     asked: LocalityQuestion<'_>,
-) -> Vec<Option<Verdict>> {
-    let wrong: Vec<_> = non_local.iter().filter(|pod| pod.is_wrong(drivers)).take(MAX_EXPLAINED).collect();
-    let mut verdicts = Vec::with_capacity(wrong.len());
-    for pods in wrong.chunks(EXPLAINED_AT_ONCE) {
-        verdicts.extend(join_all(pods.iter().map(|pod| verdict_of(reader, &pod.place, asked))).await);
+) -> Vec<Cause> {
+    let mut groups = HashMap::<_, Vec<usize>>::new();
+    for (index, pod) in non_local.iter().enumerate().filter(|(_, pod)| pod.is_wrong(drivers)) {
+        groups.entry(pod.group()).or_default().push(index);
     }
-    verdicts
+    let mut groups: Vec<_> = groups.into_values().collect();
+    // Pods without a controller are not part of the gain.
+    groups.sort_by_key(|pods| (!non_local[pods[0]].has_controller, Reverse(pods.len()), pods[0]));
+    groups.truncate(MAX_EXPLAINED);
+    let mut causes = vec![Cause::default(); non_local.len()];
+    for groups in groups.chunks(EXPLAINED_AT_ONCE) {
+        let verdicts = groups.iter().map(|pods| verdict_of(reader, &non_local[pods[0]].place, asked));
+        for (pods, verdict) in groups.iter().zip(join_all(verdicts).await) {
+            for index in pods {
+                causes[*index].of_group = verdict;
+            }
+            causes[pods[0]].own = verdict;
+        }
+    }
+    causes
 }
 
 /// Asks why a pod has its scheduler; `None` if there is no answer.

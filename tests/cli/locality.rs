@@ -241,12 +241,12 @@ fn each_pod_has_its_locality_and_reason() {
     assert_eq!(document["notLocal"][1]["whyNot"][0]["advice"], advice);
     assert_eq!(document["notLocal"][2]["whyNot"][0]["text"], "n3 is cordoned");
     assert_eq!(document["notLocal"][0]["replicas"], json!(["n1", "n2"]));
-    // Pods with the right scheduler would be placed again on their replicas; so would `wrong`, which colocate decides about.
-    // No scheduler would bring `lh-remote` to its replica.
-    let gain = [("wrong", "n1"), ("linstor-diskless", "n1")];
+    // Pods with the right scheduler would be placed again on their replicas. `why` has no answer about `wrong`. No scheduler would bring
+    // `lh-remote` to its replica.
+    let gain = [("linstor-diskless", "n1")];
     let would: Vec<_> =
         each(&document, "notLocal", "/wouldRunOn").into_iter().filter(|(_, node)| *node != "-").collect();
-    assert_eq!((would, &document["gain"]), (gain.to_vec(), &json!(2)));
+    assert_eq!((would, &document["gain"], &document["gainUnknown"]), (gain.to_vec(), &json!(1), &json!(1)));
     assert_eq!(
         each(&document, "unknown", "/reason"),
         [("unlisted", "volume-not-listed"), ("unnamed", "node-not-named"), ("absent", "claim-not-known")]
@@ -432,7 +432,8 @@ fn metrics_have_the_labels_of_the_groups() {
         r#"colocate_locality_pods{driver="portworx",locality="remote"} 3"#,
         r#"colocate_locality_pods{driver="local",locality="local"} 1"#,
         r#"colocate_locality_reasons{reason="no-common-node"} 1"#,
-        "colocate_locality_gain_pods 2",
+        "colocate_locality_gain_pods 1",
+        "colocate_locality_gain_unknown_pods 1",
         "colocate_locality_not_seen 0",
     ] {
         assert!(run.out.lines().any(|own| own == line), "{line}\n{}", run.out);

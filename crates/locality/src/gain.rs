@@ -11,8 +11,17 @@ use super::why_not::Circumstances;
 #[derive(Clone, Debug)]
 pub struct Gain {
     nodes: Nodes,
-    /// The number of pods that would be local.
+    /// The pods that were counted.
+    pub count: GainCount,
+}
+
+/// The number of pods that evictions would make local.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GainCount {
+    /// The pods that would be local.
     pub pods: u64,
+    /// The pods that would be local if they got the driver's scheduler, which is not known. Nothing is reserved for them.
+    pub unknown: u64,
 }
 
 /// A pod that is not local and could be evicted.
@@ -29,18 +38,19 @@ pub struct EvictionCandidate<'a> {
 impl Gain {
     /// Creates an empty gain with the nodes as they are.
     pub fn new(nodes: Nodes) -> Self {
-        Self { nodes, pods: 0 }
+        Self { nodes, count: GainCount::default() }
     }
 
     /// Returns the node on which a pod would be local if it were evicted now, and counts the pod; `None` if it would not be local.
     pub fn add(&mut self, candidate: EvictionCandidate<'_>) -> Option<String> {
         let EvictionCandidate { pod, circumstances, has_controller } = candidate;
         let recognized = pod.counted().any(|volume| volume.recognized);
+        let would_be_placed = circumstances.would_be_placed(pod);
         if !has_controller
             || circumstances.demand.is_of_daemon_set
             || circumstances.demand.has_unknown_volume
             || !recognized
-            || !circumstances.would_be_placed(pod)
+            || would_be_placed == Some(false)
         {
             return None;
         }
@@ -50,19 +60,21 @@ impl Gain {
                 && self.nodes.unavailable(name, demand).is_none()
         };
         let target = pod.common_nodes().into_iter().find(|name| fits(name))?.to_string();
+        if would_be_placed.is_none() {
+            self.count.unknown += 1;
+            return None;
+        }
         self.nodes.release(&pod.node, demand);
         self.nodes.reserve(&target, demand);
-        self.pods += 1;
+        self.count.pods += 1;
         Some(target)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-
     use colocate_engine::Reason;
-    use colocate_insight::{Expectation, Verdict};
+    use colocate_insight::Expectation;
     use serde_json::json;
 
     use super::*;
@@ -91,7 +103,7 @@ mod tests {
             drivers: &drivers,
             expectation: &expectation,
             verdict: None,
-            would_reach_colocate: false,
+            is_fixed_by_recreation: None,
             demand: &demand,
             nodes: None,
         };
@@ -100,40 +112,60 @@ mod tests {
         let targets: Vec<_> =
             (0..4).map(|_| gain.add(EvictionCandidate { pod: &pod, circumstances, has_controller: true })).collect();
         let targets: Vec<_> = targets.iter().map(|target| target.as_deref().unwrap_or("-")).collect();
-        assert_eq!((targets, gain.pods), (vec!["n1", "n1", "n2", "-"], 3));
+        assert_eq!((targets, gain.count), (vec!["n1", "n1", "n2", "-"], GainCount { pods: 3, unknown: 0 }));
     }
 
     #[test]
     fn a_pod_gains_only_if_it_would_come_back_with_the_scheduler() {
         let (drivers, demand, on) = (portworx(), demand(), replicas(&["n1"], None));
-        let would_reach_colocate = Cell::new(false);
-        let gains = |expectation: &Expectation, verdict: Option<Verdict>, has_controller: bool, recognized: bool| {
+        let gains = |expectation: &Expectation, is_fixed: Option<bool>, has_controller: bool, recognized: bool| {
             let mut pod = pod([&on]);
             pod.volumes[0].recognized = recognized;
-            let would_reach_colocate = would_reach_colocate.get();
             let circumstances = Circumstances {
                 drivers: &drivers,
                 expectation,
-                verdict,
-                would_reach_colocate,
+                verdict: None,
+                is_fixed_by_recreation: is_fixed,
                 demand: &demand,
                 nodes: None,
             };
-            Gain::new(nodes()).add(EvictionCandidate { pod: &pod, circumstances, has_controller }).is_some()
+            let mut gain = Gain::new(nodes());
+            gain.add(EvictionCandidate { pod: &pod, circumstances, has_controller });
+            (gain.count.pods, gain.count.unknown)
         };
         let right = expectation(Reason::AlreadySet, "stork", "stork");
         let wrong = expectation(Reason::Injected, "default-scheduler", "stork");
         let group = expectation(Reason::SchedulingGroup, "default-scheduler", "default-scheduler");
-        assert!(gains(&right, None, true, true));
-        assert!(!gains(&right, None, false, true), "a bare pod does not come back");
-        assert!(!gains(&right, None, true, false), "the scheduler places it by chance");
-        assert!(gains(&wrong, Some(Verdict::BeforeColocate), true, true));
-        assert!(!gains(&wrong, Some(Verdict::NotSent), true, true));
-        assert!(!gains(&wrong, None, true, true), "the cause is not known");
-        assert!(!gains(&group, None, true, true));
-        would_reach_colocate.set(true);
-        assert!(gains(&wrong, None, true, true), "colocate would decide about it");
-        assert!(!gains(&wrong, Some(Verdict::SetByAnother), true, true), "the cause is known");
-        assert!(!gains(&group, None, true, true));
+        assert_eq!(gains(&right, None, true, true), (1, 0));
+        assert_eq!(gains(&right, None, false, true), (0, 0), "a bare pod does not come back");
+        assert_eq!(gains(&right, None, true, false), (0, 0), "the scheduler places it by chance");
+        assert_eq!(gains(&wrong, Some(true), true, true), (1, 0));
+        assert_eq!(gains(&wrong, Some(false), true, true), (0, 0));
+        assert_eq!(gains(&wrong, None, true, true), (0, 1));
+        assert_eq!(gains(&wrong, None, false, true), (0, 0));
+        assert_eq!(gains(&wrong, None, true, false), (0, 0));
+        assert_eq!(gains(&group, None, true, true), (0, 0));
+        assert_eq!(gains(&group, Some(true), true, true), (0, 0));
+    }
+
+    #[test]
+    fn nothing_is_reserved_for_pods_that_may_not_gain() {
+        let (drivers, demand, on) = (portworx(), demand(), replicas(&["n2"], None));
+        let wrong = expectation(Reason::Injected, "default-scheduler", "stork");
+        let pod = pod([&on]);
+        let mut gain = Gain::new(nodes());
+        for is_fixed_by_recreation in [None, None, Some(true), None] {
+            let circumstances = Circumstances {
+                drivers: &drivers,
+                expectation: &wrong,
+                verdict: None,
+                is_fixed_by_recreation,
+                demand: &demand,
+                nodes: None,
+            };
+            gain.add(EvictionCandidate { pod: &pod, circumstances, has_controller: true });
+        }
+        // n2 has room for one pod, so the last one cannot gain.
+        assert_eq!(gain.count, GainCount { pods: 1, unknown: 2 });
     }
 }

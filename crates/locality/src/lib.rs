@@ -37,7 +37,7 @@ pub use adapter::{Adapter, Service, TokenRef, built_in};
 pub use custom_resource::{BUILT_IN, Condition, CustomResource, Test};
 pub use exemption::Exemption;
 pub use extender::{FilterResult, NodeScores, extender_request};
-pub use gain::{EvictionCandidate, Gain};
+pub use gain::{EvictionCandidate, Gain, GainCount};
 pub use gap::Gap;
 pub use layout::Layout;
 pub use locality::Locality;

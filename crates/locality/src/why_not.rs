@@ -21,8 +21,8 @@ pub struct Circumstances<'a> {
     pub expectation: &'a Expectation,
     /// Why it has another one; `None` if this was not asked.
     pub verdict: Option<Verdict>,
-    /// Whether a replacement pod would be sent to colocate, with a webhook registered and mode `inject`.
-    pub would_reach_colocate: bool,
+    /// Whether a pod in its place would get the scheduler; `None` if this is not known.
+    pub is_fixed_by_recreation: Option<bool>,
     /// The demands of the pod on its node.
     pub demand: &'a PodDemand,
     /// The nodes; `None` if they could not be read.
@@ -121,16 +121,16 @@ impl Circumstances<'_> {
         matches!(self.scheduler(pod), Some(WhyNot::WrongScheduler { .. }))
     }
 
-    /// Returns true if the pod's scheduler, or the one that it would get if recreated, places it on a node with all of its data.
+    /// Returns true if the pod's scheduler, or the one that it would get if recreated, places it on a node with all of its data; `None` if
+    /// it is not known whether it would get that scheduler.
     ///
     /// A scheduler can only locate the volumes of its own drivers that it recognizes, so the other volumes must have a replica on every
     /// node that it may choose.
-    pub(crate) fn would_be_placed(&self, pod: &PlacedPod<'_>) -> bool {
+    pub(crate) fn would_be_placed(&self, pod: &PlacedPod<'_>) -> Option<bool> {
         let Expectation { scheduler, actual, .. } = self.expectation;
-        let is_fixed =
-            scheduler == actual || self.verdict.map_or(self.would_reach_colocate, Verdict::is_fixed_by_recreation);
         let is_located = |volume: &PodVolume<'_>| volume.recognized && self.is_placed_by(volume, scheduler);
-        is_fixed && pod.counted().any(is_located) && pod.common_nodes_of(is_located).is_subset(&pod.common_nodes())
+        let is_placed = pod.counted().any(is_located) && pod.common_nodes_of(is_located).is_subset(&pod.common_nodes());
+        if is_placed && scheduler != actual { self.is_fixed_by_recreation } else { Some(is_placed) }
     }
 
     /// Returns true if a scheduler knows where a volume has its data.

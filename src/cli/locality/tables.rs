@@ -7,7 +7,7 @@ use crate::cli::audit::{floor_to_tenth, table};
 use crate::cli::paint::{Paint, TextStyle, bounded};
 use crate::engine::{amount, printable};
 use crate::inspect::{ConfigSource, LocalityReport, NonLocalPod, PodPlace, SourceRow, UnknownPod};
-use crate::locality::{Counts, WhyNot};
+use crate::locality::{Counts, GainCount, WhyNot};
 
 /// The number of rows of a table, unless it is wide.
 const MAX_ROWS: usize = 20;
@@ -60,8 +60,17 @@ impl Tables {
             None => self.line("pods", TextStyle::Yellow, "cannot be listed"),
         };
         let gain = match report.gain {
-            Some(1) => "1 pod would be local if it were evicted now".to_owned(),
-            Some(pods) => format!("{pods} pods would be local if they were evicted now"),
+            Some(GainCount { pods, unknown }) => {
+                let counted = match pods {
+                    1 => "1 pod would be local if it were evicted now".to_owned(),
+                    _ => format!("{pods} pods would be local if they were evicted now"),
+                };
+                match unknown {
+                    0 => counted,
+                    1 => format!("{counted}; not known of 1 other"),
+                    _ => format!("{counted}; not known of {unknown} others"),
+                }
+            }
             None if namespace.is_some() => {
                 "not known: the requests of pods in other namespaces, which are not read with -n, may fill the nodes"
                     .to_owned()

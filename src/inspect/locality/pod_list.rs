@@ -1,6 +1,7 @@
 //! The list of the running pods: their locality, and what is needed to find out why some are not local.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use super::asked_pods::{AskedPod, MAX_ASKED};
@@ -50,6 +51,7 @@ pub(super) struct JudgedPod<'a> {
     pub(super) pod: PlacedPod<'a>,
     pub(super) expectation: Expectation,
     pub(super) demand: PodDemand,
+    /// Whether a pod in its place would be sent to a colocate that changes pods.
     pub(super) would_reach_colocate: bool,
     pub(super) has_controller: bool,
 }
@@ -302,11 +304,17 @@ impl<'a> PodList<'a> {
 impl JudgedPod<'_> {
     /// Returns true if the pod is not local because it has another scheduler than it should have.
     pub(super) fn is_wrong(&self, drivers: &StorageDrivers) -> bool {
-        let Self { pod, expectation, demand, would_reach_colocate, .. } = self;
-        let would_reach_colocate = *would_reach_colocate;
+        let Self { pod, expectation, demand, .. } = self;
         let circumstances =
-            Circumstances { drivers, expectation, verdict: None, would_reach_colocate, demand, nodes: None };
+            Circumstances { drivers, expectation, verdict: None, is_fixed_by_recreation: None, demand, nodes: None };
         circumstances.is_on_wrong_scheduler(pod)
+    }
+
+    /// Returns what pods have in common that come from one template and missed the same scheduler.
+    pub(super) fn group(&self) -> impl Eq + Hash {
+        let Self { place: PodPlace { namespace, workload: (kind, name), .. }, expectation, .. } = self;
+        let Expectation { reason, actual, scheduler, .. } = expectation;
+        (&**namespace, &**kind, &**name, *reason, &**actual, &**scheduler)
     }
 }
 

@@ -66,7 +66,7 @@ fn the_scheduler_explains_a_pod_that_is_not_local() {
             drivers: &drivers,
             expectation: &expectation,
             verdict,
-            would_reach_colocate: false,
+            is_fixed_by_recreation: Some(false),
             demand: &demand,
             nodes: Some(&nodes),
         };
@@ -97,7 +97,7 @@ fn the_scheduler_of_another_driver_is_not_the_right_one() {
             drivers: &drivers,
             expectation: &expectation,
             verdict: None,
-            would_reach_colocate: false,
+            is_fixed_by_recreation: Some(false),
             demand: &demand,
             nodes: None,
         };
@@ -105,7 +105,7 @@ fn the_scheduler_of_another_driver_is_not_the_right_one() {
         pod.volumes[0].driver = driver.into();
         let expected = if is_right { "unexplained" } else { "other-scheduler" };
         assert_eq!(words(&circumstances, &pod), [expected], "{driver} {scheduler}");
-        assert_eq!(circumstances.would_be_placed(&pod), is_right, "{driver} {scheduler}");
+        assert_eq!(circumstances.would_be_placed(&pod), Some(is_right), "{driver} {scheduler}");
         // A volume that does not count has no say, but colocate would give the pod the scheduler of its driver.
         pod.volumes.push(pod.volumes[0].clone());
         pod.volumes[1].driver = if driver == "portworx" { "longhorn" } else { "portworx" }.into();
@@ -129,7 +129,7 @@ fn the_replicas_and_nodes_explain_a_pod_with_the_right_scheduler() {
             drivers: &drivers,
             expectation: &expectation,
             verdict: None,
-            would_reach_colocate: false,
+            is_fixed_by_recreation: Some(false),
             demand,
             nodes,
         };
@@ -220,12 +220,12 @@ fn a_driver_without_a_scheduler_is_never_on_the_wrong_one() {
             drivers: &drivers,
             expectation: &expectation,
             verdict: None,
-            would_reach_colocate: true,
+            is_fixed_by_recreation: Some(true),
             demand: &demand,
             nodes: None,
         };
         assert_eq!(words(&circumstances, &pod), expected, "{own:?} {reason:?}");
-        assert_eq!(circumstances.would_be_placed(&pod), gains, "{own:?} {reason:?}");
+        assert_eq!(circumstances.would_be_placed(&pod), Some(gains), "{own:?} {reason:?}");
     }
 }
 
@@ -248,7 +248,7 @@ fn advice_fits_the_driver_and_the_workload() {
             drivers: &drivers,
             expectation: &expectation,
             verdict: None,
-            would_reach_colocate: true,
+            is_fixed_by_recreation: Some(true),
             demand,
             nodes: Some(&nodes),
         };
@@ -276,7 +276,7 @@ fn a_claim_that_is_not_recognized_is_named() {
         drivers: &drivers,
         expectation: &expectation,
         verdict: None,
-        would_reach_colocate: false,
+        is_fixed_by_recreation: Some(false),
         demand: &demand,
         nodes: None,
     };
@@ -292,7 +292,7 @@ fn a_volume_that_is_not_recognized_does_not_attract_its_pod() {
         drivers: &drivers,
         expectation: &expectation,
         verdict: None,
-        would_reach_colocate: false,
+        is_fixed_by_recreation: Some(false),
         demand: &demand,
         nodes: None,
     };
@@ -308,6 +308,6 @@ fn a_volume_that_is_not_recognized_does_not_attract_its_pod() {
         for (volume, recognized) in pod.volumes.iter_mut().zip(recognized) {
             volume.recognized = recognized;
         }
-        assert_eq!(circumstances.would_be_placed(&pod), expected, "{recognized:?}");
+        assert_eq!(circumstances.would_be_placed(&pod), Some(expected), "{recognized:?}");
     }
 }
