@@ -6,6 +6,7 @@ use colocate_harness::{AuditLog, Colocate, Namespace, example, pair};
 /// does not exist.
 fn bound_by_hand(namespace: &Namespace, claim: &str, class: &str) -> String {
     let volume = format!("{}-{claim}", namespace.name());
+    // Without `claimRef`, a claim of another test without a class could take the volume.
     format!(
         "apiVersion: v1
 kind: PersistentVolume
@@ -14,6 +15,7 @@ spec:
   storageClassName: '{class}'
   accessModes: [ReadWriteOnce]
   capacity: {{storage: 2Gi}}
+  claimRef: {{namespace: {namespace}, name: {claim}}}
   csi: {{driver: pxd.portworx.com, volumeHandle: {volume}}}
 ---
 apiVersion: v1
@@ -24,7 +26,8 @@ spec:
   volumeName: {volume}
   accessModes: [ReadWriteOnce]
   resources: {{requests: {{storage: 2Gi}}}}
-"
+",
+        namespace = namespace.name()
     )
 }
 
