@@ -19,7 +19,7 @@ use self::tables::Tables;
 pub(super) use self::tables::{floor_to_tenth, table};
 use super::console::Console;
 use super::examples::{self, Examples};
-use super::input::{FileOptions, Input, namespace, path_or_nothing};
+use super::input::{FileOptions, Input, check_namespace, namespace, path_or_nothing};
 use super::paint::{ColorOption, bounded};
 use super::problem::Problem;
 use super::{Exit, Usage};
@@ -276,7 +276,11 @@ impl Audit {
         let mut reader = Reader::new(client);
         let question = AuditQuestion { config, namespace: self.namespace.as_deref(), files, plan: self.repair_plan };
         let audit = inspect::Audit::read(&mut reader, question, |what| console.count(what)).await;
-        cluster.audit = audit.map_err(|error| Problem::from(&anyhow::Error::from(error)));
+        let audit = audit.map_err(anyhow::Error::from).and_then(|audit| {
+            check_namespace(self.namespace.as_deref(), audit.is_namespace_missing)?;
+            Ok(audit)
+        });
+        cluster.audit = audit.map_err(|error| Problem::from(&error));
         (cluster.seen, cluster.not_seen) = reader.end();
         cluster.skipped.extend(laid.into_iter().flat_map(|laid| laid.skipped));
         Ok(cluster)

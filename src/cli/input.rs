@@ -183,6 +183,16 @@ impl Input {
     }
 }
 
+/// Rejects the namespace of `-n` if it does not exist. Without this, a typo would look like an empty namespace.
+pub(super) fn check_namespace(namespace: Option<&str>, is_missing: bool) -> anyhow::Result<()> {
+    match namespace {
+        Some(name) if is_missing => {
+            bail!("namespace {name} does not exist: check the name (-n) and the cluster (--context)")
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The size of files in bytes, as far as it is known.
 pub(super) fn size<'s>(sources: impl IntoIterator<Item = &'s Source>) -> u64 {
     sources.into_iter().map(Source::size).sum()

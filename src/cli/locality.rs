@@ -6,7 +6,6 @@ mod tables;
 
 use std::io::{self, Write as _};
 
-use anyhow::bail;
 use clap::{Args, ValueEnum};
 
 use self::document::document;
@@ -17,7 +16,7 @@ use super::audit::percent;
 use super::cluster_options::ClusterOptions;
 use super::console::Console;
 use super::examples::{self, Examples};
-use super::input::namespace;
+use super::input::{check_namespace, namespace};
 use super::paint::{ColorOption, bounded};
 use crate::api::ApiClient;
 use crate::inspect::{ConfigSource, LocalityQuestion, LocalityReport, NotSeen, Reader};
@@ -118,9 +117,7 @@ impl Locality {
         let report = Box::pin(LocalityReport::read(&mut reader, question, |what| console.count(what))).await;
         console.clear();
         let report = report?;
-        if let Some(name) = self.namespace.as_deref().filter(|_| report.is_namespace_missing) {
-            bail!("namespace {name} does not exist: check the name (-n) and the cluster (--context)");
-        }
+        check_namespace(self.namespace.as_deref(), report.is_namespace_missing)?;
         let (seen, not_seen) = reader.end();
         let namespace = self.namespace.as_deref();
         let outcome = Outcome { report: &report, namespace, by: self.by, seen: &seen, not_seen: &not_seen };

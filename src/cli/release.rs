@@ -17,7 +17,7 @@ use self::rollouts::Rollouts;
 use self::screen::Screen;
 use super::cluster_options::ClusterOptions;
 use super::examples::{self, Examples};
-use super::input::namespace;
+use super::input::{check_namespace, namespace};
 use super::paint::ColorOption;
 use super::{Exit, Usage, say};
 use crate::api::ApiClient;
@@ -184,7 +184,8 @@ impl Release {
         let mut reader = Reader::new(client);
         let leftovers = Leftovers::read(&mut reader, config, self.namespace.as_deref()).await?;
         let (_, not_seen) = reader.end();
-        let Leftovers { found, seen, config, schedulers } = leftovers;
+        let Leftovers { is_namespace_missing, found, seen, config, schedulers } = leftovers;
+        check_namespace(self.namespace.as_deref(), is_namespace_missing)?;
         for object in &self.objects {
             if !found.iter().any(|found| object.is(found)) {
                 let namespace = self.namespace.as_deref().unwrap_or_default();

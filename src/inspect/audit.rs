@@ -51,6 +51,8 @@ pub(crate) struct AuditQuestion<'a> {
 /// The result for a cluster.
 #[derive(Debug, Default)]
 pub(crate) struct Audit {
+    /// Whether the namespace neither exists nor is in the files. Then nothing else is known.
+    pub(crate) is_namespace_missing: bool,
     /// The origin of the configuration.
     pub(crate) config: ConfigSource,
     /// The mode of the configuration.
@@ -106,6 +108,10 @@ impl Audit {
     ) -> Result<Self, ApiError> {
         let namespace = question.namespace;
         let (cluster, rules, webhooks) = read_cluster(reader, question.config, namespace).await?;
+        let creates = |name: &str| question.files.is_some_and(|files| files.iter().any(|file| file.is_namespace(name)));
+        if namespace.is_some_and(|name| cluster.lacks(name) && !creates(name)) {
+            return Ok(Self { is_namespace_missing: true, ..Self::default() });
+        }
         let access = &mut reader.access;
         let policy = &rules.policy;
         let strategies = strategies(access).await?;

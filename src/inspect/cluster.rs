@@ -88,6 +88,11 @@ impl Cluster {
         Ok(Self { inventory: Inventory::default(), namespaces, webhooks: webhooks.await? })
     }
 
+    /// Returns true if a Namespace does not exist. One that cannot be read may exist.
+    pub(crate) fn lacks(&self, namespace: &str) -> bool {
+        self.namespaces.as_ref().is_some_and(|all| all.labels(namespace).is_none())
+    }
+
     /// Returns whether a Namespace opts out by `label`; `None` if its labels are not known.
     pub(crate) fn opts_out(&self, namespace: &str, label: &str) -> Option<bool> {
         let labels = self.namespaces.as_ref()?.labels(namespace)?;

@@ -32,6 +32,13 @@ pub(crate) struct FileObject {
     pub(crate) value: Value,
 }
 
+impl FileObject {
+    /// Returns true for the Namespace of this name.
+    pub(super) fn is_namespace(&self, name: &str) -> bool {
+        self.api_version == "v1" && self.kind == "Namespace" && self.name == name
+    }
+}
+
 /// The change of the pods of one workload.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PodChange {

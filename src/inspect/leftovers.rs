@@ -6,7 +6,7 @@ use hyper::Request;
 use hyper::header::CONTENT_TYPE;
 use serde_json::Value;
 
-use super::access::Access;
+use super::access::{Access, Found};
 use super::audit::{ConfigSource, CustomKind, Rules};
 use super::cluster::Cluster;
 use super::helm_release::HelmRelease;
@@ -34,6 +34,8 @@ const WORKLOADS: [(ResourceKind, &str); 8] = [
 /// The templates that name a driver's scheduler.
 #[derive(Debug, Default)]
 pub(crate) struct Leftovers {
+    /// Whether the namespace does not exist. This is only checked if it has no such templates.
+    pub(crate) is_namespace_missing: bool,
     /// In the order of namespace, kind and name.
     pub(crate) found: Vec<FoundLeftover>,
     /// The resources with templates that were read.
@@ -96,6 +98,10 @@ impl Leftovers {
                 }
                 leftovers.found.push(FoundLeftover { kind, leftover });
             }
+        }
+        if let (Some(name), true) = (namespace, leftovers.found.is_empty()) {
+            let found = access.get(kinds::NAMESPACES, None, name, "whether the namespace exists").await?;
+            leftovers.is_namespace_missing = matches!(found, Found::Absent);
         }
         leftovers.found.sort_by(|one, other| one.key().cmp(&other.key()));
         Ok(leftovers)

@@ -134,8 +134,7 @@ impl LocalityReport {
     ) -> Result<Self, ApiError> {
         let namespace = question.namespace;
         let (cluster, rules, webhooks) = read_cluster(reader, question.config, namespace).await?;
-        let labels_of = |name| cluster.namespaces.as_ref().map(|all| all.labels(name));
-        if namespace.and_then(labels_of) == Some(None) {
+        if namespace.is_some_and(|name| cluster.lacks(name)) {
             return Ok(Self { is_namespace_missing: true, ..Self::default() });
         }
         let access = &mut reader.access;

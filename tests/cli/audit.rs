@@ -1,5 +1,6 @@
 //! `colocate audit` on scripted clusters: its formats, its exit codes, and what it cannot read.
 
+mod absence;
 mod agreement;
 mod audit_log;
 mod configuration;

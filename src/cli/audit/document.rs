@@ -46,6 +46,7 @@ impl Document {
 
 fn fields(audit: &inspect::Audit, skipped: &[String]) -> serde_json::Map<String, Value> {
     let inspect::Audit {
+        is_namespace_missing: _,
         config,
         mode,
         installed,
