@@ -51,7 +51,7 @@ pub(crate) struct AuditQuestion<'a> {
 /// The result for a cluster.
 #[derive(Debug, Default)]
 pub(crate) struct Audit {
-    /// Whether the namespace neither exists nor is in the files. Then nothing else is known.
+    /// Whether the namespace does not exist and the files do not create it. Then nothing else is known.
     pub(crate) is_namespace_missing: bool,
     /// The origin of the configuration.
     pub(crate) config: ConfigSource,

@@ -34,7 +34,7 @@ const WORKLOADS: [(ResourceKind, &str); 8] = [
 /// The templates that name a driver's scheduler.
 #[derive(Debug, Default)]
 pub(crate) struct Leftovers {
-    /// Whether the namespace does not exist. This is only checked if it has no such templates.
+    /// Whether the namespace does not exist. This is only checked if no template was found.
     pub(crate) is_namespace_missing: bool,
     /// In the order of namespace, kind and name.
     pub(crate) found: Vec<FoundLeftover>,

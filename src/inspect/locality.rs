@@ -39,7 +39,7 @@ use pod_list::{Judge, JudgedPod, PodList};
 /// The most pods that are kept with their reasons. All are counted. They take 1 MB.
 const MAX_KEPT: usize = 1_000;
 
-/// The most pods with a wrong scheduler of which the cause is asked, one of each group. Each takes as long as `colocate why`.
+/// The maximum number of pods that `why` is asked about, one of each group. Each takes as long as `colocate why`.
 const MAX_EXPLAINED: usize = 20;
 
 /// The number of pods about which this is asked at once.
@@ -224,7 +224,7 @@ struct Cause {
 }
 
 impl Cause {
-    /// Returns true if a pod in its place would get the right scheduler; `None` if this is not known.
+    /// Returns true if a replacement pod would get the expected scheduler; `None` if this is not known.
     ///
     /// Pods of a group can have missed colocate for different reasons. But they come from the same template, so either all of them would
     /// get the scheduler if created again, or none would.
@@ -236,8 +236,8 @@ impl Cause {
     }
 }
 
-/// Asks why pods have the wrong scheduler, a few at a time: about the first pod of each group, for the largest groups. Returns one cause
-/// for each pod.
+/// Asks `why` about the first pod of each of the largest groups of pods with the wrong scheduler, [`EXPLAINED_AT_ONCE`] at a time. Returns
+/// one cause for each pod.
 async fn causes_of(
     reader: &Reader,
     drivers: &StorageDrivers,
@@ -249,7 +249,7 @@ async fn causes_of(
         groups.entry(pod.group()).or_default().push(index);
     }
     let mut groups: Vec<_> = groups.into_values().collect();
-    // Pods without a controller are not part of the gain.
+    // Pods without a controller come last, because they are not part of the gain.
     groups.sort_by_key(|pods| (!non_local[pods[0]].has_controller, Reverse(pods.len()), pods[0]));
     groups.truncate(MAX_EXPLAINED);
     let mut causes = vec![Cause::default(); non_local.len()];

@@ -13,9 +13,10 @@ use super::gap::Gap;
 pub enum Exemption {
     /// The pod, its Namespace or its controller opts out.
     OptedOut,
-    /// The volume is served over NFS: a sharedv4 service volume, for which Stork prefers nodes without a replica, or one of Longhorn.
+    /// The volume is served over NFS: a sharedv4 service volume of Portworx, for which Stork prefers nodes without a replica, or a
+    /// `ReadWriteMany` volume of Longhorn, for whose pods the node does not matter.
     SharedService,
-    /// The same, and `preferRemoteNodeOnly` allows no other nodes.
+    /// A sharedv4 service volume whose `preferRemoteNodeOnly` allows only nodes without a replica.
     RemoteOnly,
     /// `skipSchedulerScoring` leaves the volume out of Stork's scores.
     NotScored,
@@ -34,7 +35,8 @@ impl Exemption {
         (opted_out || disabled).then_some(Self::OptedOut)
     }
 
-    /// Returns the exemption of a volume that Stork knows.
+    /// Returns the exemption that Stork applies to a volume of Portworx. Other exemptions depend on the `PersistentVolume`
+    /// ([`Volume::is_served`](crate::Volume::is_served)).
     ///
     /// # Errors
     /// It depends on a class that is not known.

@@ -20,7 +20,8 @@ pub struct Gain {
 pub struct GainCount {
     /// The pods that would be local.
     pub pods: u64,
-    /// The pods that would be local if they got the driver's scheduler, which is not known. Nothing is reserved for them.
+    /// The pods that might be local: it is not known whether their replacements would get the driver's scheduler. No capacity is reserved
+    /// for them.
     pub unknown: u64,
 }
 
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_reserved_for_pods_that_may_not_gain() {
+    fn no_capacity_is_reserved_for_an_unknown_gain() {
         let (drivers, demand, on) = (portworx(), demand(), replicas(&["n2"], None));
         let wrong = expectation(Reason::Injected, "default-scheduler", "stork");
         let pod = pod([&on]);

@@ -21,7 +21,7 @@ pub struct Circumstances<'a> {
     pub expectation: &'a Expectation,
     /// Why it has another one; `None` if this was not asked.
     pub verdict: Option<Verdict>,
-    /// Whether a pod in its place would get the scheduler; `None` if this is not known.
+    /// Whether a replacement pod would get the expected scheduler; `None` if this is not known.
     pub is_fixed_by_recreation: Option<bool>,
     /// The demands of the pod on its node.
     pub demand: &'a PodDemand,

@@ -33,7 +33,7 @@ pub(super) fn metrics(outcome: &Outcome<'_>) -> String {
     if let Some(gain) = report.gain {
         let help = "Pods that would be local if they were evicted now.";
         family("colocate_locality_gain_pods", help, &[(String::new(), gain.pods)]);
-        let help = "Pods of which it is not known whether they would be local if they were evicted now.";
+        let help = "Pods that might be local if they were evicted now; it is unknown whether they would get the driver's scheduler.";
         family("colocate_locality_gain_unknown_pods", help, &[(String::new(), gain.unknown)]);
     }
     if !report.not_counted.is_empty() {

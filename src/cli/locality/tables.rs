@@ -67,8 +67,8 @@ impl Tables {
                 };
                 match unknown {
                     0 => counted,
-                    1 => format!("{counted}; not known of 1 other"),
-                    _ => format!("{counted}; not known of {unknown} others"),
+                    1 => format!("{counted}; unknown for 1 other"),
+                    _ => format!("{counted}; unknown for {unknown} others"),
                 }
             }
             None if namespace.is_some() => {

@@ -51,7 +51,7 @@ pub(super) struct JudgedPod<'a> {
     pub(super) pod: PlacedPod<'a>,
     pub(super) expectation: Expectation,
     pub(super) demand: PodDemand,
-    /// Whether a pod in its place would be sent to a colocate that changes pods.
+    /// Whether a replacement pod would be sent to a colocate in mode `inject`.
     pub(super) would_reach_colocate: bool,
     pub(super) has_controller: bool,
 }
@@ -310,7 +310,7 @@ impl JudgedPod<'_> {
         circumstances.is_on_wrong_scheduler(pod)
     }
 
-    /// Returns what pods have in common that come from one template and missed the same scheduler.
+    /// Returns the key by which pods are grouped: their workload, their reason, and their actual and expected scheduler.
     pub(super) fn group(&self) -> impl Eq + Hash {
         let Self { place: PodPlace { namespace, workload: (kind, name), .. }, expectation, .. } = self;
         let Expectation { reason, actual, scheduler, .. } = expectation;

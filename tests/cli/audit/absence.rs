@@ -1,4 +1,4 @@
-//! A namespace of `-n` that does not exist, which is not an empty one.
+//! A namespace that does not exist is an error; an empty one is not.
 
 use colocate_harness::{ApiServer, Folder};
 use serde_json::{Value, json};

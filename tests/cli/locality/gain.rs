@@ -77,7 +77,7 @@ fn explained(pods: &[Value], scheduler: &str) -> Objects {
         objects.push((path.leak(), pod.clone()));
     }
     let template = json!({"spec": {"schedulerName": scheduler, "volumes": pods[0]["spec"]["volumes"]}});
-    // It cannot have changed since the pods were created.
+    // Generation 1: its template has never changed.
     let metadata = json!({"name": "web-5d4", "namespace": "db", "uid": "web-5d4", "generation": 1});
     let replica_set = json!({"metadata": metadata, "spec": {"template": template}});
     objects.push(("/apis/apps/v1/namespaces/db/replicasets/web-5d4", replica_set));
@@ -99,7 +99,7 @@ fn one_verdict_decides_about_all_pods_of_a_workload() {
 }
 
 #[test]
-fn the_gain_of_small_workloads_is_not_known() {
+fn workloads_past_the_first_20_have_an_unknown_gain() {
     let mut pods: Vec<_> =
         (0..25).map(|number| missed(&format!("small-{number:02}"), &format!("small-{number:02}"))).collect();
     pods.push(missed("web-0", "web-5d4"));
@@ -116,6 +116,6 @@ fn the_gain_of_small_workloads_is_not_known() {
     assert_eq!(explained, expected.collect::<Vec<_>>());
     assert_eq!((&document["gain"], &document["gainUnknown"]), (&json!(21), &json!(6)));
     let table = run_on(&objects, 404, "locality");
-    let line = "gain       21 pods would be local if they were evicted now; not known of 6 others\n";
+    let line = "gain       21 pods would be local if they were evicted now; unknown for 6 others\n";
     assert!(table.out.contains(line), "{}", table.out);
 }
