@@ -9,7 +9,7 @@ use kube::Client;
 use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 use super::client_file::{Access, ClientFile, ClientFileError, take_token_file};
-use super::request::Resource;
+use super::request::{MAX_BODY, Resource};
 use crate::engine::one_line;
 use crate::process::Process;
 use crate::process::clock::Clock;
@@ -29,6 +29,8 @@ pub struct ApiClient {
     pub(super) server: Option<Arc<str>>,
     /// Whether requests are retried that the API server cannot answer now.
     pub(super) retries: bool,
+    /// The maximum length of a response body, in bytes.
+    pub(super) max_body: u64,
     /// Whether it uses the service account of the pod that this process runs in.
     in_pod: bool,
     pub(super) clock: Clock,
@@ -144,7 +146,7 @@ impl ApiClient {
     fn with_clock(kube: Client, in_pod: bool, clock: Clock) -> Self {
         let namespace = kube.default_namespace().into();
         let access = Arc::new(ArcSwap::from_pointee(Access { kube, authorization: None }));
-        Self { access, namespace, server: None, retries: false, in_pod, clock }
+        Self { access, namespace, server: None, retries: false, max_body: MAX_BODY, in_pod, clock }
     }
 
     #[cfg(test)]

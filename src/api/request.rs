@@ -26,7 +26,7 @@ use self::error::MAX_MESSAGE;
 pub(super) use self::error::Status;
 
 /// The maximum length of a response body, in bytes. The response of a gateway with 100,000 volumes is 300 MB long.
-const MAX_BODY: u64 = 512_000_000;
+pub(super) const MAX_BODY: u64 = 512_000_000;
 
 /// The maximum length of the body of an error response, in bytes. The rest is dropped.
 const MAX_FAILURE: u64 = 1_000_000;
@@ -181,7 +181,7 @@ impl ApiClient {
     ) -> Result<Vec<u8>, ApiError> {
         let mut answer = Vec::new();
         let call =
-            async { read_body(access, self.send_until(access, request, body, retried).await?, &mut answer).await };
+            async { self.read_body(access, self.send_until(access, request, body, retried).await?, &mut answer).await };
         access.1.within(access.0, within, call).await.map_err(|error| self.locate(error))?;
         Ok(answer)
     }
@@ -209,7 +209,8 @@ impl ApiClient {
         body: &mut Vec<u8>,
     ) -> Result<(), ApiError> {
         let access = ("list", resource);
-        let read = async { read_body(access, self.send(access, Request::get(path), Vec::new()).await?, body).await };
+        let read =
+            async { self.read_body(access, self.send(access, Request::get(path), Vec::new()).await?, body).await };
         access.1.within(access.0, within, read).await.map_err(|error| self.locate(error))
     }
 
@@ -224,6 +225,20 @@ impl ApiClient {
         let response = access.1.within(access.0, within, self.send(access, Request::get(path), Vec::new())).await?;
         Ok(reader(response))
     }
+
+    /// Reads the body of a response into `body`, in place of its contents.
+    async fn read_body(
+        &self,
+        (verb, resource): (&'static str, Resource),
+        response: Response<Body>,
+        body: &mut Vec<u8>,
+    ) -> Result<(), ApiError> {
+        let limit = self.max_body;
+        body.clear();
+        let read = reader(response).take(limit + 1).read_to_end(body).await;
+        let length = read.map_err(|error| resource.failed(verb, error))?;
+        if length as u64 > limit { Err(resource.failed(verb, Cause::TooLong(limit))) } else { Ok(()) }
+    }
 }
 
 /// Returns the `Date` of a response.
@@ -236,20 +251,6 @@ fn date(response: &Response<Body>) -> Option<Timestamp> {
 fn retry_after(response: &Response<Body>) -> Option<Duration> {
     let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
     Some(Duration::from_secs(seconds))
-}
-
-async fn read_body(
-    (verb, resource): (&'static str, Resource),
-    response: Response<Body>,
-    body: &mut Vec<u8>,
-) -> Result<(), ApiError> {
-    read_up_to(MAX_BODY, response, body).await.map_err(|cause| resource.failed(verb, cause))
-}
-
-async fn read_up_to(limit: u64, response: Response<Body>, body: &mut Vec<u8>) -> Result<(), Cause> {
-    body.clear();
-    reader(response).take(limit + 1).read_to_end(body).await?;
-    if body.len() as u64 > limit { Err(Cause::TooLong(limit)) } else { Ok(()) }
 }
 
 fn reader(response: Response<Body>) -> impl AsyncBufRead + Unpin {
@@ -333,11 +334,31 @@ mod tests {
 
     #[tokio::test]
     async fn a_response_past_the_limit_is_not_read() {
-        let mut body = Vec::new();
+        let pods = Resource::new("", "pods");
         for (length, is_read) in [(0, true), (8, true), (9, false), (100, false)] {
-            let response = Response::new(Body::from(vec![b'x'; length]));
-            let read = read_up_to(8, response, &mut body).await;
-            assert_eq!((read.is_ok(), body.len()), (is_read, length.min(9)), "{length}");
+            let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
+            let mut client = ApiClient::for_test(Client::new(service, "default"));
+            assert_eq!(client.max_body, 512_000_000);
+            client.max_body = 8;
+            let server = async {
+                for _ in 0..3 {
+                    let (_, respond) = handle.next_request().await.unwrap();
+                    respond.send_response(Response::new(Body::from(vec![b'x'; length])));
+                }
+            };
+            let calls = async {
+                let of_service = client.call_service(("get", pods), Request::get("/a"), Vec::new(), TIMEOUT).await;
+                let object = client.get(pods, "/a").await;
+                let mut page = b"an earlier page".to_vec();
+                let list = client.list(pods, "/a", TIMEOUT, &mut page).await;
+                (page.len(), [of_service.map(drop), object.map(drop), list])
+            };
+            let ((), (read, answers)) = tokio::join!(server, calls);
+            assert_eq!(read, length.min(9));
+            for answer in answers {
+                let is_too_long = answer.as_ref().is_err_and(|error| matches!(error.cause, Cause::TooLong(8)));
+                assert_eq!((answer.is_ok(), is_too_long), (is_read, !is_read), "{length}: {answer:?}");
+            }
         }
     }
 
