@@ -141,6 +141,10 @@ fn an_invalid_value_is_rejected_with_advice() {
             "driver `a` cannot have the provisioner `kubernetes.io/no-provisioner`",
         ),
         (
+            "drivers: [{name: portworx}, {name: a, provisioners: [x, kubernetes.io/no-provisioner], locality: [{kind: nodeAffinity}]}]\n",
+            "driver `a` cannot have the provisioner `kubernetes.io/no-provisioner`",
+        ),
+        (
             "drivers: [{name: a, provisioners: [x], locality: [{kind: nodeAffinity}]}]\n",
             "no driver has a `scheduler`, so colocate cannot change any pod: set `scheduler` for at least one driver, or set `mode: off`",
         ),

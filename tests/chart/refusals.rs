@@ -66,6 +66,12 @@ fn helm_rejects_many_configurations_that_the_program_rejects() {
         )
     };
     render(&workload("update: false"));
+    render(
+        "config: {drivers: [{name: a, provisioners: [b], scheduler: c, locality: [{kind: extender, service: {namespaces: [d], name: e, port: 80}}]}]}",
+    );
+    render(
+        "config: {drivers: [{name: portworx}, {name: a, provisioners: [kubernetes.io/no-provisioner], locality: [{kind: nodeAffinity}]}]}",
+    );
     for (values, message) in [
         ("config: {drivers: [{name: a, scheduler: b}]}", "driver a in config.drivers has no provisioners: set them"),
         (
@@ -94,6 +100,14 @@ fn helm_rejects_many_configurations_that_the_program_rejects() {
         ),
         (
             "config: {drivers: [{name: portworx}, {name: a, provisioners: [kubernetes.io/no-provisioner], scheduler: b, locality: [{kind: nodeAffinity}]}]}",
+            "driver a in config.drivers cannot have the provisioner kubernetes.io/no-provisioner: remove it",
+        ),
+        (
+            "config: {drivers: [{name: portworx}, {name: a, provisioners: [b, kubernetes.io/no-provisioner], locality: [{kind: nodeAffinity}]}]}",
+            "driver a in config.drivers cannot have the provisioner kubernetes.io/no-provisioner: remove it",
+        ),
+        (
+            "config: {drivers: [{name: portworx}, {name: a, provisioners: [kubernetes.io/no-provisioner], locality: [{kind: customResource, name: topolvm}]}]}",
             "driver a in config.drivers cannot have the provisioner kubernetes.io/no-provisioner: remove it",
         ),
         ("config: {drivers: [{name: a, provisioners: [], scheduler: b}]}", "at '/config/drivers/0/provisioners"),
