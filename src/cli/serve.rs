@@ -233,9 +233,10 @@ impl Serve {
             let detail = process.readiness.detail("certificate files");
             let report = move |read: CertificateRead<'_>| {
                 let failure = match read {
-                    CertificateRead::New(expiry) => {
+                    CertificateRead::New(validity) => {
                         metrics.certificate_rotations.inc(["leaf"]);
-                        metrics.certificate_expiry.set_end("leaf", expiry, &clock);
+                        metrics.certificate_expiry.set_end("leaf", validity.map(|own| own.not_after()), &clock);
+                        metrics.certificate_renewal.set_end("leaf", validity.map(|own| own.renewal()), &clock);
                         None
                     }
                     CertificateRead::Unchanged => None,

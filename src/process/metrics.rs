@@ -16,7 +16,7 @@ use prometheus_client::metrics::{MetricType, TypedMetric, counter};
 use prometheus_client::registry::{Registry, Unit};
 
 use super::clock::Clock;
-use crate::engine::one_line;
+use crate::engine::{Reason, one_line};
 
 /// The media type of [`Metrics::encode`]'s text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -65,6 +65,7 @@ metrics! {
     file_usable: Flag<1>, ["file"], "Whether the last read of the file could be used; if not, the previous contents stay in effect";
     config_reloads: Counter<1>, ["result"], "Changes of the configuration file, by result: applied or refused";
     certificate_expiry: Computed<1, SignedDuration>, ["certificate"], "Time until the certificate in use expires; negative once it has expired";
+    certificate_renewal: Computed<1, SignedDuration>, ["certificate"], "Time until two thirds of the lifetime of the certificate in use have passed, when it should be renewed; negative if that is overdue";
     cached_objects: Computed<1, usize>, ["resource"], "Objects in the cache, by resource";
     clock_skew: Computed<0, SignedDuration>, [], "Time by which this machine's clock is ahead of the API server's; negative if it is behind; no series if unknown";
     watch_staleness: Computed<1, Duration>, ["resource"], "Time since a watch last heard from the API server, which sends a bookmark every minute, by resource";
@@ -73,9 +74,12 @@ metrics! {
 impl Default for Metrics {
     fn default() -> Self {
         let metrics = Self::register();
-        // An alert checks whether the number of refused configurations increased, so it must start at 0.
+        // Alerts check whether these numbers increased, so they must start at 0: a series that begins at 1 has not increased.
         for result in ["applied", "refused"] {
             drop(metrics.config_reloads.series([result]));
+        }
+        for reason in [Reason::ClaimMissing, Reason::ClaimUnknown, Reason::ClaimUnreadable] {
+            drop(metrics.decisions.series([reason.as_str(), "CREATE", "Pod"]));
         }
         metrics
     }
@@ -320,16 +324,20 @@ mod tests {
         let clock = Clock::system();
         let end = Timestamp::now() + SignedDuration::from_millis(3_600_500);
         metrics.certificate_expiry.set_end("leaf", Some(end), &clock);
+        metrics.certificate_renewal.set_end("leaf", Some(end), &clock);
         metrics.cached_objects.set(["persistentvolumeclaims"], || Some(3));
         metrics.clock_skew.set([], || Some(SignedDuration::from_secs(-2)));
         metrics.watch_staleness.set(["persistentvolumeclaims"], || Some(Duration::from_millis(1500)));
         let text = metrics.encode();
         // The order of the series of a family is that of a hash table.
-        let text = text.replace(
-            "reloads_total{result=\"refused\"} 1\ncolocate_config_reloads_total{result=\"applied\"} 0",
-            "reloads_total{result=\"applied\"} 0\ncolocate_config_reloads_total{result=\"refused\"} 1",
-        );
-        assert_eq!(text, include_str!("metrics/exposition.txt"));
+        let mut lines: Vec<_> = text.lines().collect();
+        for family in lines.chunk_by_mut(|one, next| !one.starts_with('#') && !next.starts_with('#')) {
+            // Those of the histogram are in order.
+            if !family[0].contains("duration_seconds") {
+                family.sort_unstable();
+            }
+        }
+        assert_eq!(lines.join("\n") + "\n", include_str!("metrics/exposition.txt"));
         for name in Metrics::names() {
             let name = name.split('{').next().unwrap_or_default();
             assert!(text.contains(&format!("\n{name}")), "{name}");

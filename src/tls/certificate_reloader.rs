@@ -5,9 +5,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
-use super::{CertificateFileError, CertificateFiles, CertificateResolver};
+use super::{CertificateFileError, CertificateFiles, CertificateResolver, Validity};
 use crate::process::clock::Clock;
 
 /// The interval at which the files are read. The kubelet needs up to two minutes to update them.
@@ -27,8 +25,8 @@ pub struct CertificateReloader<F> {
 /// The outcome of a read of the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertificateRead<'r> {
-    /// A new certificate is served, which expires at this time.
-    New(Option<Timestamp>),
+    /// A new certificate is served, which has this validity.
+    New(Option<Validity>),
     /// The files have the certificate that is served.
     Unchanged,
     /// The files cannot be used, for this reason.
@@ -47,7 +45,7 @@ impl<F: Fn(CertificateRead<'_>)> CertificateReloader<F> {
         report: F,
     ) -> Result<Self, CertificateFileError> {
         resolver.serve(files.read(clock.read().now()).await?);
-        report(CertificateRead::New(resolver.expiry()));
+        report(CertificateRead::New(resolver.validity()));
         Ok(Self { files, resolver, clock, report, failure: None })
     }
 
@@ -67,7 +65,7 @@ impl<F: Fn(CertificateRead<'_>)> CertificateReloader<F> {
                 if self.resolver.served().is_none_or(|served| *served != read) {
                     let until = read.certificate.validity().not_after();
                     self.resolver.serve(read);
-                    (self.report)(CertificateRead::New(self.resolver.expiry()));
+                    (self.report)(CertificateRead::New(self.resolver.validity()));
                     // Who reads the line may rely on its effect.
                     let file = self.files.certificate().display();
                     tracing::info!(%file, %until, "serving a new certificate");
@@ -98,6 +96,8 @@ mod tests {
 
     use jiff::SignedDuration;
     use tokio::time::Instant;
+
+    use jiff::Timestamp;
 
     use super::*;
     use crate::tls::{Authority, Leaf, Validity};

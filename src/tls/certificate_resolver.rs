@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use jiff::Timestamp;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::UnixTime;
@@ -14,6 +13,7 @@ use rustls::time_provider::TimeProvider;
 
 use super::callers::Callers;
 use super::serving_certificate::ServingCertificate;
+use super::validity::Validity;
 use crate::process::clock::Clock;
 
 /// The certificate in use, shared by clones. Without one, or before it is valid, every handshake fails.
@@ -33,9 +33,9 @@ impl CertificateResolver {
         self.served.load_full()
     }
 
-    /// Returns the last second at which the certificate that is served now is valid.
-    pub fn expiry(&self) -> Option<Timestamp> {
-        Some(self.served.load().as_ref()?.certificate.validity().not_after())
+    /// Returns the validity of the certificate that is served now.
+    pub fn validity(&self) -> Option<Validity> {
+        Some(self.served.load().as_ref()?.certificate.validity())
     }
 
     /// Returns the configuration of a server that speaks TLS 1.3 and 1.2 with the certificate that is served at each
@@ -86,7 +86,7 @@ impl ResolvesServerCert for ServedByClock {
 
 #[cfg(test)]
 mod tests {
-    use jiff::SignedDuration;
+    use jiff::{SignedDuration, Timestamp};
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
     use tokio::time::Instant;
     use tokio_rustls::TlsAcceptor;
@@ -116,11 +116,11 @@ mod tests {
         resolver.serve(served(&first, 1));
         testing::handshake(&clients[0], &acceptor, "localhost").await.unwrap();
         testing::handshake(&clients[1], &acceptor, "localhost").await.unwrap_err();
-        assert_eq!(resolver.expiry().unwrap().to_string(), "2026-11-24T12:00:00Z");
+        assert_eq!(resolver.validity().unwrap().not_after().to_string(), "2026-11-24T12:00:00Z");
         resolver.serve(served(&second, 7));
         testing::handshake(&clients[1], &acceptor, "localhost").await.unwrap();
         testing::handshake(&clients[0], &acceptor, "localhost").await.unwrap_err();
-        assert_eq!(resolver.expiry().unwrap().to_string(), "2026-11-30T12:00:00Z");
+        assert_eq!(resolver.validity().unwrap().not_after().to_string(), "2026-11-30T12:00:00Z");
         assert!(resolver.served().unwrap().chains_to([second.certificate()], now()));
         assert!(!resolver.served().unwrap().chains_to([first.certificate()], now()));
     }
@@ -181,7 +181,9 @@ mod tests {
 
     #[test]
     fn a_new_resolver_has_no_certificate() {
-        assert!(CertificateResolver::default().served().is_none() && CertificateResolver::default().expiry().is_none());
+        assert!(
+            CertificateResolver::default().served().is_none() && CertificateResolver::default().validity().is_none()
+        );
     }
 
     #[test]

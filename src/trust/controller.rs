@@ -224,8 +224,10 @@ impl TrustController {
         let leaf = self.resolver.served().map(|served| served.certificate.validity());
         self.metrics.certificate_valid.set(["leaf"], leaf.map(|leaf| leaf.contains(now)));
         self.metrics.certificate_valid.set(["ca"], self.source.is_valid(now));
-        self.metrics.certificate_expiry.set_end("leaf", leaf.as_ref().map(Validity::not_after), &self.clock);
-        self.metrics.certificate_expiry.set_end("ca", self.source.last().map(|ca| ca.not_after()), &self.clock);
+        for (name, validity) in [("leaf", leaf), ("ca", self.source.last())] {
+            self.metrics.certificate_expiry.set_end(name, validity.map(|own| own.not_after()), &self.clock);
+            self.metrics.certificate_renewal.set_end(name, validity.map(|own| own.renewal()), &self.clock);
+        }
     }
 
     /// Returns the reason why an API server might not trust the served certificate; `None` if there is none.

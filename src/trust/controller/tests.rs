@@ -299,7 +299,7 @@ async fn a_leaf_is_renewed_although_no_write_is_answered() {
     tokio::time::timeout(Duration::from_millis(1), controller.round()).await.unwrap_err();
     assert_eq!(cluster.change(|objects| objects.secret_reads), read + 1);
     let bundle = cluster.change(|objects| objects.bundle(MUTATING));
-    assert!(controller.leaf_chains_to(&bundle), "{:?}", controller.resolver.expiry());
+    assert!(controller.leaf_chains_to(&bundle), "{:?}", controller.resolver.validity());
 }
 
 #[tokio::test(start_paused = true)]
