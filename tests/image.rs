@@ -35,6 +35,9 @@ esac
 const DOCKER: &str = r#"
 echo "docker $*" >>"$MACHINE/calls"
 [[ $1 != save ]] || echo image >"$3""#;
+const DOCKER_WITH_OUTPUT: &str = r#"
+echo "docker $*" >>"$MACHINE/calls"
+for argument in "$@"; do [[ $argument != type=oci,dest=* ]] || echo image >"${argument#type=oci,dest=}"; done"#;
 const GCC: &str = "exit 1";
 const READELF: &str = "echo LOAD";
 
@@ -252,6 +255,23 @@ fn two_architectures_make_one_manifest_list() {
     for arch in ["amd64", "arm64"] {
         assert!(machine.path("target/image/context").join(arch).join("colocate").exists());
     }
+}
+
+#[test]
+fn a_release_for_one_architecture_is_an_oci_archive() {
+    let (archive, calls) = Machine::new().build(&[("FORMAT", "oci")]).unwrap();
+    assert!(calls.contains(&format!("oci-archive:{archive}:colocate:{VERSION}")), "{calls}");
+    let machine = Machine::new().with("docker", DOCKER_WITH_OUTPUT);
+    let (archive, calls) = machine.build(&[("FORMAT", "oci"), ("BUILDER", "docker")]).unwrap();
+    assert!(calls.contains(&format!("--output type=oci,dest={archive} ")), "{calls}");
+    for (format, archs) in [("tar", "amd64"), ("docker", "amd64 arm64")] {
+        let machine = Machine::new().with("aarch64-linux-gnu-gcc", GCC);
+        let error = machine.build(&[("FORMAT", format), ("ARCH", archs)]).unwrap_err();
+        assert!(error.contains(&format!("invalid FORMAT `{format}`: use oci")), "{error}");
+    }
+    // `release/build` is not run by tests, because it compiles.
+    let release = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("release/build")).unwrap();
+    assert!(release.contains("FORMAT=oci image/build"), "{release}");
 }
 
 #[test]
