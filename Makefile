@@ -68,7 +68,7 @@ bench: ## Measure speed and compare it with the targets (15 minutes to build, 2 
 	@set -o pipefail; cargo bench --locked --quiet --profile $(BENCH_PROFILE) --bench engine | \
 	  cargo run --locked --quiet --profile $(BENCH_PROFILE) --example measure -- engine
 
-bench-claims: ## Measure the claim cache with up to a million claims (10 minutes to build, 5 to run, needs Go)
+bench-claims: ## Measure the claim cache with up to a million claims (10 minutes to build, 3 to run, needs Go)
 	@cargo build --locked --quiet --profile $(BENCH_PROFILE) --bin colocate --example measure
 	@cargo run --locked --quiet --profile $(BENCH_PROFILE) --example measure -- claims $(if $(ROWS),--rows $(ROWS))
 
@@ -76,7 +76,7 @@ bench-waiters: ## Measure how pods that wait for claims affect other requests (1
 	@cargo build --locked --quiet --profile $(BENCH_PROFILE) --bin colocate --example measure
 	@cargo run --locked --quiet --profile $(BENCH_PROFILE) --example measure -- waiters
 
-bench-peers: ## Compare colocate with two webhooks in Go, and with the goals (20 minutes to build, 8 to run, needs Go)
+bench-peers: ## Compare colocate with two webhooks in Go, and with the goals (20 minutes to build, 4 to run, needs Go)
 	@benches/peers/build >/dev/null
 	@tests/controlplane/build >/dev/null
 	@cargo build --locked --quiet --profile $(BENCH_PROFILE) --bin colocate --example measure
