@@ -14,7 +14,7 @@ pub enum Exemption {
     /// The pod, its Namespace or its controller opts out.
     OptedOut,
     /// The volume is served over NFS: a sharedv4 service volume of Portworx, for which Stork prefers nodes without a replica, or a
-    /// `ReadWriteMany` volume of Longhorn, for whose pods the node does not matter.
+    /// `ReadWriteMany` volume of Longhorn or LINSTOR, for whose pods the node does not matter.
     SharedService,
     /// A sharedv4 service volume whose `preferRemoteNodeOnly` allows only nodes without a replica.
     RemoteOnly,

@@ -68,7 +68,9 @@ impl fmt::Display for Gap {
                 "the storage system was not queried, because the pod appeared while the command ran: run it again"
             }
             Self::NotListed => "the storage does not list the volume",
-            Self::NodeNotNamed => "the storage does not name the Kubernetes node of a replica",
+            Self::NodeNotNamed => {
+                "the storage does not name the Kubernetes node of a replica, or names only nodes that do not exist"
+            }
             Self::Class => "the StorageClass is not known, which decides whether pods should run where the volume is",
             Self::NoNodeAffinity => "the PersistentVolume has no node affinity",
             Self::Scores => "the scores of the extender do not show which nodes have replicas",

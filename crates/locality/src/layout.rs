@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::gap::Gap;
+use super::node::Nodes;
 use super::replicas::{Replica, Replicas};
 use super::volume::Volume;
 
@@ -45,6 +46,12 @@ impl Layout {
             Ok(_) => None,
             Err(gap) => Some(gap),
         }
+    }
+
+    /// Returns true if it has replicas, and none of their nodes is a node of the cluster.
+    pub fn is_foreign_to(&self, nodes: &Nodes) -> bool {
+        let names = || self.volumes.iter().flat_map(HashMap::values).flat_map(|replicas| replicas.nodes());
+        names().next().is_some() && !names().any(|name| nodes.get(name).is_some())
     }
 
     /// Adds a volume with its replicas, which several volumes may share.
@@ -102,8 +109,22 @@ impl Default for Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Node;
 
     const HEALTHY: Replica = Replica { healthy: true, created: None };
+
+    #[test]
+    fn a_layout_is_foreign_if_none_of_its_nodes_exists() {
+        let mut nodes = Nodes::new(true);
+        nodes.insert(Node { name: "n1".into(), ..Node::default() });
+        let mut layout = Layout::new();
+        assert!(!layout.is_foreign_to(&nodes), "it has no replicas");
+        layout.add("v", "n1.example.com", HEALTHY);
+        assert!(layout.is_foreign_to(&nodes));
+        // The other node may have been removed from the cluster.
+        layout.add("w", "n1", HEALTHY);
+        assert!(!layout.is_foreign_to(&nodes));
+    }
 
     #[test]
     fn volumes_are_found_by_their_exact_name_unless_case_is_ignored() {

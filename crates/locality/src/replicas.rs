@@ -51,6 +51,11 @@ impl Replicas {
         }
     }
 
+    /// The nodes with a replica, in the order of their names.
+    pub fn nodes(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.nodes.keys()
+    }
+
     /// The nodes with a healthy replica, in the order of their names.
     pub fn healthy(&self) -> impl Iterator<Item = &Arc<str>> {
         self.nodes.iter().filter(|(_, replica)| replica.healthy).map(|(node, _)| node)

@@ -22,12 +22,13 @@ pub struct Volume {
     pub affinity: Option<Arc<NodeSelector>>,
     /// Whether it is a disk or a directory of a node: `spec.local`.
     pub is_local: bool,
-    /// Whether a pod of Longhorn serves it to all nodes over NFS.
+    /// Whether the storage serves it to all nodes over NFS.
     pub is_served: bool,
 }
 
-/// The CSI driver of Longhorn.
+/// The CSI drivers of Longhorn and LINSTOR.
 const LONGHORN: &str = "driver.longhorn.io";
+const LINSTOR: &str = "linstor.csi.linbit.com";
 
 #[derive(Deserialize)]
 struct PersistentVolume<'a> {
@@ -54,6 +55,8 @@ struct Spec<'a> {
     node_affinity: Option<Affinity>,
     local: Option<IgnoredAny>,
     access_modes: AccessModes,
+    #[serde(borrow)]
+    volume_mode: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -74,14 +77,18 @@ struct Attributes<'a> {
 }
 
 impl Csi<'_> {
-    /// Returns true if a share-manager pod of Longhorn serves the volume over NFS: it is `ReadWriteMany` and not `migratable`
-    /// (`csi/node_server.go` of `longhorn/longhorn-manager`). Nodes attach a migratable volume themselves.
-    fn is_served(&self, modes: AccessModes) -> bool {
+    /// Returns true if the storage serves the volume over NFS. Longhorn does this for each `ReadWriteMany` volume that is not `migratable`
+    /// (`csi/node_server.go` of `longhorn/longhorn-manager`); nodes attach a migratable volume themselves. LINSTOR does it for
+    /// `ReadWriteMany` file systems since `linstor-csi` 1.9.0 (its pull request 364); nodes attach block volumes themselves.
+    fn is_served(&self, modes: AccessModes, volume_mode: Option<&str>) -> bool {
         let Self { driver, volume_attributes, .. } = self;
         let migratable = volume_attributes.as_ref().and_then(|attributes| attributes.migratable.as_deref());
-        driver.as_deref() == Some(LONGHORN)
-            && modes.contains("ReadWriteMany")
-            && migratable.and_then(parse_bool) != Some(true)
+        modes.contains("ReadWriteMany")
+            && match driver.as_deref() {
+                Some(LONGHORN) => migratable.and_then(parse_bool) != Some(true),
+                Some(LINSTOR) => volume_mode != Some("Block"),
+                _ => false,
+            }
     }
 }
 
@@ -104,9 +111,9 @@ impl Volume {
     /// A field that is read has another type than in Kubernetes.
     pub fn parse(json: &str) -> serde_json::Result<Self> {
         let PersistentVolume { metadata, spec } = serde_json::from_str(json)?;
-        let Spec { csi, portworx_volume, node_affinity, local, access_modes } = spec.unwrap_or_default();
+        let Spec { csi, portworx_volume, node_affinity, local, access_modes, volume_mode } = spec.unwrap_or_default();
         let name: Box<str> = metadata.map_or("".into(), |metadata| (*metadata.name).into());
-        let is_served = csi.as_ref().is_some_and(|csi| csi.is_served(access_modes));
+        let is_served = csi.as_ref().is_some_and(|csi| csi.is_served(access_modes, volume_mode.as_deref()));
         let handle = csi.and_then(|csi| csi.volume_handle).or_else(|| portworx_volume.and_then(|volume| volume.id));
         let handle = handle.filter(|handle| !handle.is_empty()).map_or_else(|| name.clone(), |handle| (*handle).into());
         let affinity = node_affinity.and_then(|affinity| affinity.required).map(Arc::new);
@@ -159,17 +166,20 @@ mod tests {
     }
 
     #[test]
-    fn longhorn_serves_volumes_that_several_nodes_write() {
-        for (driver, mode, attributes, expected) in [
-            (LONGHORN, "ReadWriteMany", json!({"share": "true"}), true),
-            (LONGHORN, "ReadWriteMany", json!(null), true),
-            (LONGHORN, "ReadWriteMany", json!({"migratable": "false"}), true),
-            (LONGHORN, "ReadWriteMany", json!({"migratable": "true", "share": "true"}), false),
-            (LONGHORN, "ReadWriteOnce", json!({}), false),
-            ("other.example.com", "ReadWriteMany", json!({}), false),
+    fn some_drivers_serve_volumes_that_several_nodes_write() {
+        for (driver, access, mode, attributes, expected) in [
+            (LONGHORN, "ReadWriteMany", "Filesystem", json!({"share": "true"}), true),
+            (LONGHORN, "ReadWriteMany", "Filesystem", json!(null), true),
+            (LONGHORN, "ReadWriteMany", "Filesystem", json!({"migratable": "false"}), true),
+            (LONGHORN, "ReadWriteMany", "Block", json!({"migratable": "true", "share": "true"}), false),
+            (LONGHORN, "ReadWriteOnce", "Filesystem", json!({}), false),
+            (LINSTOR, "ReadWriteMany", "Filesystem", json!({}), true),
+            (LINSTOR, "ReadWriteMany", "Block", json!({}), false),
+            (LINSTOR, "ReadWriteOnce", "Filesystem", json!({}), false),
+            ("other.example.com", "ReadWriteMany", "Filesystem", json!({}), false),
         ] {
             let csi = json!({"driver": driver, "volumeHandle": "a", "volumeAttributes": attributes});
-            let spec = json!({"csi": csi, "accessModes": [mode]});
+            let spec = json!({"csi": csi, "accessModes": [access], "volumeMode": mode});
             let volume = Volume::parse(&json!({"metadata": {"name": "a"}, "spec": spec}).to_string()).unwrap();
             assert_eq!(volume.is_served, expected, "{spec}");
         }

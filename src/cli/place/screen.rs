@@ -33,7 +33,7 @@ impl Screen {
             let passes = if *passes { "yes" } else { "no" };
             let score = score.map_or_else(|| "-".to_owned(), |score| score.to_string());
             let data = data.as_ref().map_or("?", |data| data.as_str());
-            vec![printable(node), passes.to_owned(), score, data.to_owned(), printable(why.as_deref().unwrap_or(""))]
+            vec![printable(node), passes.to_owned(), score, data.to_owned(), bounded(why.as_deref().unwrap_or(""))]
         });
         text += "\n";
         text += &table(&["NODE", "PASSES", "SCORE", "LOCALITY", "MESSAGE"], rows, 2..3);

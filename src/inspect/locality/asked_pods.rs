@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -14,6 +15,9 @@ use crate::locality::{Gap, Replicas, Service};
 
 /// The most pods about which extenders are asked. Each takes two calls, and its JSON is kept until then.
 pub(super) const MAX_ASKED: usize = 500;
+
+/// The time after which no further pod is asked about. A fast extender answers about all of them in seconds.
+const LONGEST: Duration = Duration::from_mins(2);
 
 /// A pod about which an extender is to be asked.
 pub(super) struct AskedPod<'a> {
@@ -54,6 +58,7 @@ pub(super) async fn ask(
     let mut failed: HashMap<Arc<str>, Gap> = HashMap::new();
     let nodes = if asked.is_empty() { None } else { CandidateNodes::read(access).await? };
     let mut all = Vec::with_capacity(asked.len());
+    let begun = Instant::now();
     for AskedPod { pod, json } in asked {
         progress("pods asked about");
         let mut answers = AnswersByDriver::new();
@@ -62,6 +67,10 @@ pub(super) async fn ask(
             let answer = match (failed.get(&driver), &nodes) {
                 (Some(gap), _) => Err(gap.clone()),
                 (None, None) => Err(Gap::NoPermission("list nodes".into())),
+                (None, Some(_)) if begun.elapsed() > LONGEST => {
+                    let why = format!("extender {} is too slow to be asked about all pods", service.name);
+                    Err(Gap::NoAnswer(why.into()))
+                }
                 (None, Some(nodes)) => {
                     let Ok(live) = serde_json::from_str::<Value>(json) else { continue };
                     let hides = format!("where the volumes of driver {driver} have their data");

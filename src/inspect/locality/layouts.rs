@@ -62,6 +62,11 @@ pub(super) async fn read(
                 }
             };
             match layout {
+                // Other names than those of Kubernetes would make each pod remote.
+                Ok(layout) if nodes.is_some_and(|nodes| layout.is_foreign_to(nodes)) => {
+                    found = (Layout::unknown(Gap::NodeNotNamed), None);
+                    break;
+                }
                 Ok(layout) => {
                     found = (layout, Some(adapter.to_string()));
                     break;

@@ -126,3 +126,19 @@ fn why_shows_the_replicas_of_the_volumes_that_count() {
     let run = run_on(&objects, 404, "why pod/mixed -n db");
     assert!(run.out.contains("WHERE node n1 · replicas n2 -> remote\n"), "{}{}", run.out, run.err);
 }
+
+#[test]
+fn names_that_are_not_those_of_kubernetes_are_unknown() {
+    let mut objects = cluster();
+    let nodes = objects.iter_mut().find(|(path, _)| *path == GATEWAY_NODES).unwrap();
+    for node in nodes.1["nodes"].as_array_mut().unwrap() {
+        let name = format!("{}.example.com", node["scheduler_node_name"].as_str().unwrap());
+        node["scheduler_node_name"] = name.into();
+    }
+    let document = document(&run_on(&objects, 404, "locality -o json --by driver"));
+    let reasons = each(&document, "unknown", "/reason");
+    let local = ("local", "node-not-named");
+    assert!(reasons.contains(&local) && reasons.contains(&("wrong", "node-not-named")), "{reasons:?}");
+    let error = "the storage does not name the Kubernetes node of a replica, or names only nodes that do not exist";
+    assert_eq!(document["sources"][0], json!({"driver": "portworx", "source": null, "error": error}));
+}
