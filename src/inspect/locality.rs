@@ -26,8 +26,7 @@ use crate::config::Config;
 use crate::engine::Mode;
 use crate::insight::Verdict;
 use crate::locality::{
-    Circumstances, EvictionCandidate, Gain, GainCount, Layout, Locality, Node, Nodes, Service, Shares, StorageDrivers,
-    WhyNot,
+    EvictionCandidate, Gain, GainCount, Layout, Locality, Node, Nodes, Service, Shares, StorageDrivers, WhyNot,
 };
 
 pub(crate) use placement::{PlaceQuestion, PlacedNode, Placement, PodSource};
@@ -145,7 +144,8 @@ impl LocalityReport {
         let mut layouts =
             layouts::read(access, &rules, (&volumes, &volumes.drivers), nodes.as_ref(), &mut progress).await?;
         let mut report = Self { config: rules.source.clone(), not_counted, ..Self::default() };
-        let is_active = webhooks.as_ref().is_some_and(Webhooks::has_colocate) && rules.policy.mode == Mode::Inject;
+        let is_registered = webhooks.as_ref().map(Webhooks::has_colocate);
+        let is_active = if rules.policy.mode == Mode::Inject { is_registered } else { Some(false) };
         let strategies = Strategies::NotInstalled;
         let auditor =
             Auditor { rules: &rules, cluster: &cluster, webhooks: webhooks.as_ref(), strategies, plan: false };
@@ -173,31 +173,31 @@ impl LocalityReport {
         let answers = asked_pods::ask(&mut reader.access, &layouts, &asked, &mut progress).await?;
         list.add_asked(asked, &answers);
         report.sources = layouts.sources(&rules, &asked_pods::answered(&answers));
-        Box::pin(report.add(list, &Judge { layouts: &layouts, ..judge }, reader, question)).await;
+        Box::pin(report.add(list, &Judge { layouts: &layouts, ..judge }, reader, question, progress)).await;
         Ok(report)
     }
 
     /// Counts the pods, and finds the reasons of those that are not local, for which all pods must be known.
-    async fn add(&mut self, list: PodList<'_>, judge: &Judge<'_>, reader: &Reader, question: LocalityQuestion<'_>) {
+    async fn add(
+        &mut self,
+        list: PodList<'_>,
+        judge: &Judge<'_>,
+        reader: &Reader,
+        question: LocalityQuestion<'_>,
+        progress: impl FnMut(&'static str),
+    ) {
         let PodList { mut shares, non_local, unknown, more, nodes, asked: _, not_queried: _ } = list;
         // Without the pods of other namespaces, no node is considered full.
         let nodes = nodes.or_else(|| judge.nodes.cloned());
         let mut gain = nodes.clone().filter(|_| question.namespace.is_none()).map(Gain::new);
         let drivers = &judge.auditor.rules.drivers;
-        let causes = causes_of(reader, drivers, &non_local, question).await;
-        for (judged, cause) in non_local.into_iter().zip(causes) {
-            let JudgedPod { place, locality, pod, expectation, demand, would_reach_colocate, has_controller } = judged;
-            let circumstances = Circumstances {
-                drivers,
-                expectation: &expectation,
-                verdict: cause.own,
-                is_fixed_by_recreation: cause.is_fixed_by_recreation(would_reach_colocate),
-                demand: &demand,
-                nodes: nodes.as_ref(),
-            };
-            let why_not = circumstances.why_not(&pod);
-            let candidate = EvictionCandidate { pod: &pod, circumstances, has_controller };
-            let target = gain.as_mut().and_then(|gain| gain.add(candidate));
+        let causes = causes_of(reader, drivers, &non_local, gain.as_ref(), question, progress).await;
+        let candidate = |(judged, cause)| candidate(judged, drivers, nodes.as_ref(), cause);
+        let candidates: Vec<_> = non_local.iter().zip(causes).map(candidate).collect();
+        let targets = gain.as_mut().map_or_else(|| vec![None; candidates.len()], |gain| gain.add(&candidates));
+        let reasons: Vec<_> = candidates.iter().map(|own| own.circumstances.why_not(own.pod)).collect();
+        for ((judged, why_not), target) in non_local.into_iter().zip(reasons).zip(targets) {
+            let JudgedPod { place, locality, pod, .. } = judged;
             shares.add(place.key(), &locality, why_not.first().map(WhyNot::as_str));
             let replicas = pod.common_nodes().into_iter().cloned().collect();
             let some_replicas = pod.replica_nodes().into_iter().cloned().collect();
@@ -218,22 +218,28 @@ impl LocalityReport {
 #[derive(Clone, Copy, Default)]
 struct Cause {
     /// The verdict about the pod, if it was the one of its group that was asked about.
-    own: Option<Verdict>,
-    /// The verdict about a pod of the same group.
-    of_group: Option<Verdict>,
-}
-
-impl Cause {
-    /// Returns true if a replacement pod would get the expected scheduler; `None` if this is not known.
+    verdict: Option<Verdict>,
+    /// Whether creating the pod again is enough; `None` if this was not asked, or is not known.
     ///
     /// Pods of a group can have missed colocate for different reasons. But they come from the same template, so either all of them would
     /// get the scheduler if created again, or none would.
-    fn is_fixed_by_recreation(self, would_reach_colocate: bool) -> Option<bool> {
-        match self.of_group.filter(|verdict| *verdict != Verdict::Unknown) {
-            Some(verdict) => Some(verdict.is_fixed_by_recreation()),
-            None => (!would_reach_colocate).then_some(false),
-        }
-    }
+    is_recreation: Option<bool>,
+}
+
+/// Returns a pod with what is known about the scheduler of its replacement.
+fn candidate<'a>(
+    judged: &'a JudgedPod<'_>,
+    drivers: &'a StorageDrivers,
+    nodes: Option<&'a Nodes>,
+    Cause { verdict, is_recreation }: Cause,
+) -> EvictionCandidate<'a> {
+    let is_fixed = match (judged.would_reach_colocate, is_recreation) {
+        (Some(false), _) | (_, Some(false)) => Some(false),
+        (Some(true), Some(true)) => Some(true),
+        _ => None,
+    };
+    let circumstances = judged.circumstances(drivers, nodes, (verdict, is_fixed));
+    EvictionCandidate { pod: &judged.pod, circumstances, has_controller: judged.has_controller }
 }
 
 /// Asks `why` about the first pod of each of the largest groups of pods with the wrong scheduler, [`EXPLAINED_AT_ONCE`] at a time. Returns
@@ -242,31 +248,39 @@ async fn causes_of(
     reader: &Reader,
     drivers: &StorageDrivers,
     non_local: &[JudgedPod<'_>],
+    gain: Option<&Gain>,
     asked: LocalityQuestion<'_>,
+    mut progress: impl FnMut(&'static str),
 ) -> Vec<Cause> {
     let mut groups = HashMap::<_, Vec<usize>>::new();
     for (index, pod) in non_local.iter().enumerate().filter(|(_, pod)| pod.is_wrong(drivers)) {
         groups.entry(pod.group()).or_default().push(index);
     }
     let mut groups: Vec<_> = groups.into_values().collect();
-    // Pods without a controller come last, because they are not part of the gain.
-    groups.sort_by_key(|pods| (!non_local[pods[0]].has_controller, Reverse(pods.len()), pods[0]));
+    // The answer matters most for pods that might gain.
+    groups.sort_by_cached_key(|pods| {
+        let first = candidate(&non_local[pods[0]], drivers, None, Cause::default());
+        let might_gain = gain.map_or(first.has_controller, |gain| gain.target(&first).is_some());
+        (!might_gain, Reverse(pods.len()), pods[0])
+    });
     groups.truncate(MAX_EXPLAINED);
     let mut causes = vec![Cause::default(); non_local.len()];
     for groups in groups.chunks(EXPLAINED_AT_ONCE) {
-        let verdicts = groups.iter().map(|pods| verdict_of(reader, &non_local[pods[0]].place, asked));
-        for (pods, verdict) in groups.iter().zip(join_all(verdicts).await) {
+        let answers = groups.iter().map(|pods| verdict_of(reader, &non_local[pods[0]].place, asked));
+        for (pods, answer) in groups.iter().zip(join_all(answers).await) {
+            progress("workloads asked about");
+            let Some((verdict, is_recreation)) = answer else { continue };
             for index in pods {
-                causes[*index].of_group = verdict;
+                causes[*index].is_recreation = Some(is_recreation).filter(|_| verdict != Verdict::Unknown);
             }
-            causes[pods[0]].own = verdict;
+            causes[pods[0]].verdict = Some(verdict);
         }
     }
     causes
 }
 
-/// Asks why a pod has its scheduler; `None` if there is no answer.
-async fn verdict_of(reader: &Reader, place: &PodPlace, asked: LocalityQuestion<'_>) -> Option<Verdict> {
+/// Asks why a pod has its scheduler, and whether creating it again is enough; `None` if there is no answer.
+async fn verdict_of(reader: &Reader, place: &PodPlace, asked: LocalityQuestion<'_>) -> Option<(Verdict, bool)> {
     let target = Target::parse("pod", Some(&place.name)).ok()?;
     let question = Question {
         target: &target,
@@ -277,7 +291,7 @@ async fn verdict_of(reader: &Reader, place: &PodPlace, asked: LocalityQuestion<'
         locate: false,
     };
     let report = Box::pin(question.answer(reader.access.client.clone())).await.ok()?;
-    Some(report.cause.verdict)
+    Some((report.cause.verdict, report.cause.fix.is_some_and(|fix| fix.is_recreation)))
 }
 
 /// Lists the nodes; `None` if they cannot be listed.

@@ -118,6 +118,7 @@ fn fix_after(cause: &Cause, result: &DryRunResult) -> Option<Fix> {
         advice,
         command: None,
         notes: Vec::new(),
+        is_recreation: false,
     })
 }
 

@@ -7,7 +7,8 @@ use super::why_not::Circumstances;
 /// The pods that evictions would make local, one after the other.
 ///
 /// Reserves the requests of each counted pod on the first node, by name, that has all of its replicas and can run it, so the same
-/// capacity is not used twice. Constraints between pods (pod affinity, topology spread, disruption budgets) are ignored.
+/// capacity is not used twice. Constraints between pods (pod affinity, topology spread, host ports, disruption budgets) and the limits
+/// of CSI drivers are ignored.
 #[derive(Clone, Debug)]
 pub struct Gain {
     nodes: Nodes,
@@ -20,8 +21,8 @@ pub struct Gain {
 pub struct GainCount {
     /// The pods that would be local.
     pub pods: u64,
-    /// The pods that might be local: it is not known whether their replacements would get the driver's scheduler. No capacity is reserved
-    /// for them.
+    /// The other pods that might be local: it is not known whether their replacements would get the driver's scheduler. Only what the
+    /// pods above leave free is available to them.
     pub unknown: u64,
 }
 
@@ -42,33 +43,47 @@ impl Gain {
         Self { nodes, count: GainCount::default() }
     }
 
-    /// Returns the node on which a pod would be local if it were evicted now, and counts the pod; `None` if it would not be local.
-    pub fn add(&mut self, candidate: EvictionCandidate<'_>) -> Option<String> {
+    /// Counts pods, and returns the node of each on which it would be local if it were evicted now; `None` if it would not be local, or
+    /// if that is not known.
+    pub fn add(&mut self, candidates: &[EvictionCandidate<'_>]) -> Vec<Option<String>> {
+        let mut targets = vec![None; candidates.len()];
+        // The pods that would be local take their room before those that might be.
+        for is_certain in [true, false] {
+            for (candidate, target) in candidates.iter().zip(&mut targets) {
+                let would_be_placed = candidate.circumstances.would_be_placed(candidate.pod);
+                if would_be_placed.is_some() != is_certain {
+                    continue;
+                }
+                let Some(node) = self.target(candidate) else { continue };
+                self.nodes.release(&candidate.pod.node, candidate.circumstances.demand);
+                self.nodes.reserve(&node, candidate.circumstances.demand);
+                if is_certain {
+                    self.count.pods += 1;
+                    *target = Some(node);
+                } else {
+                    self.count.unknown += 1;
+                }
+            }
+        }
+        targets
+    }
+
+    /// Returns the node on which a pod would or might be local if it were evicted now.
+    pub fn target(&self, candidate: &EvictionCandidate<'_>) -> Option<String> {
         let EvictionCandidate { pod, circumstances, has_controller } = candidate;
-        let recognized = pod.counted().any(|volume| volume.recognized);
-        let would_be_placed = circumstances.would_be_placed(pod);
+        let demand = circumstances.demand;
         if !has_controller
-            || circumstances.demand.is_of_daemon_set
-            || circumstances.demand.has_unknown_volume
-            || !recognized
-            || would_be_placed == Some(false)
+            || demand.is_of_daemon_set
+            || demand.has_unknown_volume
+            || circumstances.would_be_placed(pod) == Some(false)
         {
             return None;
         }
-        let demand = circumstances.demand;
         let fits = |name: &str| {
             self.nodes.get(name).is_some_and(|node| demand.allows(node))
                 && self.nodes.unavailable(name, demand).is_none()
         };
-        let target = pod.common_nodes().into_iter().find(|name| fits(name))?.to_string();
-        if would_be_placed.is_none() {
-            self.count.unknown += 1;
-            return None;
-        }
-        self.nodes.release(&pod.node, demand);
-        self.nodes.reserve(&target, demand);
-        self.count.pods += 1;
-        Some(target)
+        pod.common_nodes().into_iter().find(|name| fits(name)).map(ToString::to_string)
     }
 }
 
@@ -110,8 +125,7 @@ mod tests {
         };
         let pod = pod([&on]);
         let mut gain = Gain::new(nodes());
-        let targets: Vec<_> =
-            (0..4).map(|_| gain.add(EvictionCandidate { pod: &pod, circumstances, has_controller: true })).collect();
+        let targets = gain.add(&[EvictionCandidate { pod: &pod, circumstances, has_controller: true }; 4]);
         let targets: Vec<_> = targets.iter().map(|target| target.as_deref().unwrap_or("-")).collect();
         assert_eq!((targets, gain.count), (vec!["n1", "n1", "n2", "-"], GainCount { pods: 3, unknown: 0 }));
     }
@@ -131,12 +145,13 @@ mod tests {
                 nodes: None,
             };
             let mut gain = Gain::new(nodes());
-            gain.add(EvictionCandidate { pod: &pod, circumstances, has_controller });
+            gain.add(&[EvictionCandidate { pod: &pod, circumstances, has_controller }]);
             (gain.count.pods, gain.count.unknown)
         };
         let right = expectation(Reason::AlreadySet, "stork", "stork");
         let wrong = expectation(Reason::Injected, "default-scheduler", "stork");
         let group = expectation(Reason::SchedulingGroup, "default-scheduler", "default-scheduler");
+        let placed = expectation(Reason::NodeNameSet, "stork", "stork");
         assert_eq!(gains(&right, None, true, true), (1, 0));
         assert_eq!(gains(&right, None, false, true), (0, 0), "a bare pod does not come back");
         assert_eq!(gains(&right, None, true, false), (0, 0), "the scheduler places it by chance");
@@ -147,15 +162,15 @@ mod tests {
         assert_eq!(gains(&wrong, None, true, false), (0, 0));
         assert_eq!(gains(&group, None, true, true), (0, 0));
         assert_eq!(gains(&group, Some(true), true, true), (0, 0));
+        assert_eq!(gains(&placed, None, true, true), (0, 0), "its creator chooses the node");
     }
 
     #[test]
-    fn no_capacity_is_reserved_for_an_unknown_gain() {
-        let (drivers, demand, on) = (portworx(), demand(), replicas(&["n2"], None));
+    fn an_unknown_gain_uses_only_what_is_left() {
+        let (drivers, demand, on) = (portworx(), demand(), replicas(&["n1"], None));
         let wrong = expectation(Reason::Injected, "default-scheduler", "stork");
         let pod = pod([&on]);
-        let mut gain = Gain::new(nodes());
-        for is_fixed_by_recreation in [None, None, Some(true), None] {
+        let candidates = [None, None, Some(true)].map(|is_fixed_by_recreation| {
             let circumstances = Circumstances {
                 drivers: &drivers,
                 expectation: &wrong,
@@ -164,9 +179,11 @@ mod tests {
                 demand: &demand,
                 nodes: None,
             };
-            gain.add(EvictionCandidate { pod: &pod, circumstances, has_controller: true });
-        }
-        // n2 has room for one pod, so the last one cannot gain.
-        assert_eq!(gain.count, GainCount { pods: 1, unknown: 2 });
+            EvictionCandidate { pod: &pod, circumstances, has_controller: true }
+        });
+        let mut gain = Gain::new(nodes());
+        // n1 has room for two pods.
+        assert_eq!(gain.add(&candidates), [None, None, Some("n1".to_owned())]);
+        assert_eq!(gain.count, GainCount { pods: 1, unknown: 1 });
     }
 }

@@ -127,7 +127,11 @@ impl Circumstances<'_> {
     /// A scheduler can only locate the volumes of its own drivers that it recognizes, so the other volumes must have a replica on every
     /// node that it may choose.
     pub(crate) fn would_be_placed(&self, pod: &PlacedPod<'_>) -> Option<bool> {
-        let Expectation { scheduler, actual, .. } = self.expectation;
+        let Expectation { reason, scheduler, actual, .. } = self.expectation;
+        // No scheduler places these.
+        if matches!(reason, Reason::NodeNameSet | Reason::MirrorPod) {
+            return Some(false);
+        }
         let is_located = |volume: &PodVolume<'_>| volume.recognized && self.is_placed_by(volume, scheduler);
         let is_placed = pod.counted().any(is_located) && pod.common_nodes_of(is_located).is_subset(&pod.common_nodes());
         if is_placed && scheduler != actual { self.is_fixed_by_recreation } else { Some(is_placed) }

@@ -168,7 +168,9 @@ impl Tables {
         let mut text = self.title("unknown pods");
         let rows = report.unknown.iter().take(self.rows()).map(|UnknownPod { pod, why, .. }| {
             let PodPlace { namespace, name, driver, node, .. } = pod;
-            [namespace, name, &**driver, node, why].map(printable).to_vec()
+            let mut cells = [namespace, name, &**driver, node].map(printable).to_vec();
+            cells.push(bounded(why));
+            cells
         });
         text += &table(&["NAMESPACE", "POD", "DRIVER", "NODE", "WHY"], rows, 0..0);
         text += &self.more(report.unknown.len());

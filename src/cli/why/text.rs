@@ -236,6 +236,7 @@ mod tests {
                 advice: "Create it again.".to_owned(),
                 command: Some("kubectl".to_owned()),
                 notes: Vec::new(),
+                is_recreation: true,
             }),
         };
         let no = PartAnswer { answer: "no", cause: Some("why not".to_owned()) };

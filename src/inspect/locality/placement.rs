@@ -97,7 +97,7 @@ impl Placement {
         let auditor = Auditor { rules: &rules, cluster: &cluster, webhooks: None, strategies, plan: false };
         let none = Layouts::default();
         let judge =
-            Judge { auditor: &auditor, volumes: &volumes, layouts: &none, nodes: Some(&nodes), is_active: false };
+            Judge { auditor: &auditor, volumes: &volumes, layouts: &none, nodes: Some(&nodes), is_active: Some(false) };
 
         let json = object.to_string();
         let workload = rules.policy.workloads.find("", "v1", "Pod").context("Pods are not configured")?;

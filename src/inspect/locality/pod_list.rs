@@ -10,7 +10,7 @@ use super::{Layouts, MAX_KEPT, PodPlace, UnknownPod};
 use crate::api::ApiError;
 use crate::companion::MountedClaim;
 use crate::engine::{Absence, ClaimRef, Owner, Unknown, Workload, WorkloadObject};
-use crate::insight::{Answer, Expectation, LivePod};
+use crate::insight::{Answer, Expectation, LivePod, Verdict};
 use crate::inspect::access::Access;
 use crate::inspect::audit::{Auditor, ConfigSource, Live, Rules};
 use crate::inspect::kinds;
@@ -51,8 +51,8 @@ pub(super) struct JudgedPod<'a> {
     pub(super) pod: PlacedPod<'a>,
     pub(super) expectation: Expectation,
     pub(super) demand: PodDemand,
-    /// Whether a replacement pod would be sent to a colocate in mode `inject`.
-    pub(super) would_reach_colocate: bool,
+    /// Whether a replacement pod would be sent to a colocate in mode `inject`; `None` if this is not known.
+    pub(super) would_reach_colocate: Option<bool>,
     pub(super) has_controller: bool,
 }
 
@@ -63,8 +63,8 @@ pub(super) struct Judge<'a> {
     pub(super) volumes: &'a BoundVolumes,
     pub(super) layouts: &'a Layouts,
     pub(super) nodes: Option<&'a Nodes>,
-    /// Whether a colocate that changes pods is registered.
-    pub(super) is_active: bool,
+    /// Whether a colocate that changes pods is registered; `None` if this is not known.
+    pub(super) is_active: Option<bool>,
 }
 
 impl<'a> Judge<'a> {
@@ -123,9 +123,17 @@ impl<'a> Judge<'a> {
             driver,
             node: node.into(),
         };
-        let needs_answer = self.is_active && (may_ask || locality.is_failure());
-        let would_reach_colocate =
-            needs_answer && matches!(self.auditor.sent(namespace, metadata.labels.as_ref()), Answer::Yes);
+        let would_reach_colocate = match self.is_active {
+            Some(true) if may_ask || locality.is_failure() => {
+                match self.auditor.sent(namespace, metadata.labels.as_ref()) {
+                    Answer::Yes => Some(true),
+                    Answer::No(_) => Some(false),
+                    Answer::NotEvaluated(_) => None,
+                }
+            }
+            // Only pods that are not local need it.
+            is_active => is_active,
+        };
         let pod = JudgedPod { place, locality, pod: placed, expectation, demand, would_reach_colocate, has_controller };
         if may_ask && AskedPod::drivers(&pod, self.layouts).is_some() {
             list.asked.push(AskedPod { pod, json: item.into() });
@@ -304,10 +312,18 @@ impl<'a> PodList<'a> {
 impl JudgedPod<'_> {
     /// Returns true if the pod is not local because it has another scheduler than it should have.
     pub(super) fn is_wrong(&self, drivers: &StorageDrivers) -> bool {
-        let Self { pod, expectation, demand, .. } = self;
-        let circumstances =
-            Circumstances { drivers, expectation, verdict: None, is_fixed_by_recreation: None, demand, nodes: None };
-        circumstances.is_on_wrong_scheduler(pod)
+        self.circumstances(drivers, None, (None, None)).is_on_wrong_scheduler(&self.pod)
+    }
+
+    /// Returns what is known about its scheduling. `is_fixed_by_recreation` is that of [`Circumstances`].
+    pub(super) fn circumstances<'s>(
+        &'s self,
+        drivers: &'s StorageDrivers,
+        nodes: Option<&'s Nodes>,
+        (verdict, is_fixed_by_recreation): (Option<Verdict>, Option<bool>),
+    ) -> Circumstances<'s> {
+        let Self { expectation, demand, .. } = self;
+        Circumstances { drivers, expectation, verdict, is_fixed_by_recreation, demand, nodes }
     }
 
     /// Returns the key by which pods are grouped: their workload, their reason, and their actual and expected scheduler.

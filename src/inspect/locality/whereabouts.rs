@@ -83,7 +83,7 @@ impl Whereabouts {
         let strategies = Strategies::NotInstalled;
         let auditor = Auditor { rules: &rules, cluster: &cluster, webhooks: None, strategies, plan: false };
         let none = Layouts::default();
-        let judge = Judge { auditor: &auditor, volumes: &volumes, layouts: &none, nodes: None, is_active: false };
+        let judge = Judge { auditor: &auditor, volumes: &volumes, layouts: &none, nodes: None, is_active: Some(false) };
         let Some(workload) = rules.policy.workloads.find("", "v1", "Pod") else { return Ok(None) };
         let object = WorkloadObject::parse(json, workload)?;
         let claims: Vec<_> = object.claims().collect();

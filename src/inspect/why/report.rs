@@ -82,6 +82,9 @@ pub(crate) struct Fix {
     pub(crate) command: Option<String>,
     /// The `PodDisruptionBudgets` that apply.
     pub(crate) notes: Vec<String>,
+    /// Whether it is enough to create the object again.
+    #[serde(skip)]
+    pub(crate) is_recreation: bool,
 }
 
 /// A claim.

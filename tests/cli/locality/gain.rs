@@ -39,6 +39,8 @@ fn a_volume_of_no_driver_can_tie_a_pod_to_its_node() {
     );
 }
 
+const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/system/endpointslices";
+
 /// A pod of a `ReplicaSet` with the default scheduler, on a node without its data.
 fn missed(name: &str, replica_set: &str) -> Value {
     let mut pod = pod(name, "default-scheduler", "n4", &["b"]);
@@ -59,6 +61,17 @@ fn explained(pods: &[Value], scheduler: &str) -> Objects {
     webhooks["items"][0]["webhooks"][0]["clientConfig"] = service;
     let namespace = json!({"metadata": {"name": "db", "labels": {"kubernetes.io/metadata.name": "db"}}});
     objects.push(("/api/v1/namespaces/db", namespace));
+    let slice = json!({
+        "metadata": {
+            "name": "colocate-1",
+            "labels": {"kubernetes.io/service-name": "colocate"},
+            "managedFields": [{
+                "manager": "kube-controller-manager", "operation": "Update", "time": "2026-02-01T00:00:00Z",
+                "fieldsV1": {"f:endpoints": {}},
+            }],
+        },
+        "endpoints": [{"conditions": {"ready": true, "serving": true}}],
+    });
     let deployment = json!({"metadata": {"name": "colocate", "namespace": "system", "labels": labels}, "spec": {"template": {"spec": {}}}});
     for (path, found) in [
         ("/api/v1/namespaces/db/persistentvolumeclaims", &*items(CLAIMS)),
@@ -67,7 +80,7 @@ fn explained(pods: &[Value], scheduler: &str) -> Objects {
         ("/apis/apps/v1/namespaces/system/replicasets", &[]),
         ("/api/v1/namespaces/system/pods", &[]),
         ("/api/v1/namespaces/system/events", &[]),
-        ("/apis/discovery.k8s.io/v1/namespaces/system/endpointslices", &[]),
+        (SLICES, &[slice]),
         ("/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations", &[]),
     ] {
         objects.push((path, list(found)));
@@ -96,6 +109,33 @@ fn one_verdict_decides_about_all_pods_of_a_workload() {
         assert!(texts[1..].iter().all(|(_, text)| !text.contains(verdict)), "{texts:?}");
         assert_eq!((&document["gain"], &document["gainUnknown"]), (&json!(gain), &json!(0)), "{verdict}");
     }
+}
+
+#[test]
+fn there_is_no_gain_while_colocate_would_not_change_pods() {
+    let pods: Vec<_> = (0..40).map(|number| missed(&format!("web-{number:02}"), "web-5d4")).collect();
+    let change = |path: &str, change: &dyn Fn(&mut Value)| {
+        let mut objects = explained(&pods, "default-scheduler");
+        change(&mut objects.iter_mut().find(|(own, _)| *own == path).unwrap().1);
+        let document = document(&run_on(&objects, 404, "locality -o json"));
+        (document["gain"].clone(), document["gainUnknown"].clone())
+    };
+    assert_eq!(change(WEBHOOKS, &|_| {}), (json!(40), json!(0)));
+    let none = (json!(0), json!(0));
+    assert_eq!(change(WEBHOOKS, &|list| list["items"] = json!([])), none, "it is not installed");
+    assert_eq!(change(SLICES, &|list| list["items"] = json!([])), none, "no replica is ready");
+    let selector = json!({"matchLabels": {"team": "other"}});
+    let exclude = |list: &mut Value| list["items"][0]["webhooks"][0]["namespaceSelector"] = selector.clone();
+    assert_eq!(change(WEBHOOKS, &exclude), none, "the namespace is excluded");
+}
+
+#[test]
+fn the_gain_is_unknown_without_the_right_to_read_webhooks() {
+    let pods: Vec<_> = (0..3).map(|number| missed(&format!("web-{number}"), "web-5d4")).collect();
+    let mut objects = explained(&pods, "default-scheduler");
+    objects.retain(|(path, _)| *path != WEBHOOKS);
+    let document = document(&run_on(&objects, 403, "locality -o json"));
+    assert_eq!((&document["gain"], &document["gainUnknown"]), (&json!(0), &json!(3)), "{document:#}");
 }
 
 #[test]

@@ -26,7 +26,7 @@ impl Explainer<'_> {
             (advice, is_created_again) = ("Create the pod again.".to_owned(), true);
         }
         if !is_created_again {
-            return Ok(Some(Fix { advice, command: None, notes: Vec::new() }));
+            return Ok(Some(Fix { advice, command: None, notes: Vec::new(), is_recreation: false }));
         }
         let namespace = self.namespace.clone();
         let hides = "the budgets that an eviction must respect";
@@ -40,11 +40,12 @@ impl Explainer<'_> {
         let notes = notes.collect();
         // The repair plan leaves the pod out for the same reasons.
         if let Some(why) = wrong.keeps(&budgets) {
-            return Ok(Some(Fix { advice: format!("{advice} Do not evict it: {why}."), command: None, notes }));
+            let advice = format!("{advice} Do not evict it: {why}.");
+            return Ok(Some(Fix { advice, command: None, notes, is_recreation: true }));
         }
         let LiveMetadata { name, uid, .. } = &pod.metadata;
         let command = self.kubectl.evict(&namespace, name, uid);
-        Ok(Some(Fix { advice, command: Some(command), notes }))
+        Ok(Some(Fix { advice, command: Some(command), notes, is_recreation: true }))
     }
 
     pub(super) fn template_fix(
@@ -62,7 +63,7 @@ impl Explainer<'_> {
             self.kubectl.command([&namespace, "rollout", "restart", &object])
         });
         let advice = if restart { "Restart the rollout of the workload.".to_owned() } else { advice };
-        Some(Fix { advice, command, notes: Vec::new() })
+        Some(Fix { advice, command, notes: Vec::new(), is_recreation: is_created_again })
     }
 }
 
