@@ -88,7 +88,7 @@ bench-audit: ## Measure the time and the memory of an audit of 10,000 pods (8 mi
 bench-locality: ## Measure the time and the memory of locality with 10,000 pods and volumes (8 minutes to build, 10 s to run)
 	@cargo test --locked --quiet --release --test cli ten_thousand_pods_are_located -- --ignored --nocapture
 
-compat: ## Run the end-to-end tests on Kubernetes 1.29 to 1.37 (20 minutes for each version, needs Go): make compat MINORS='1.29 1.33'
+compat: ## Run the end-to-end tests on Kubernetes 1.29 to 1.37 (16 minutes for each version, needs Go): make compat MINORS='1.29 1.33'
 	@tests/controlplane/build >/dev/null
 	@tests/compat/run $(MINORS)
 
