@@ -26,7 +26,8 @@ use crate::config::Config;
 use crate::engine::Mode;
 use crate::insight::Verdict;
 use crate::locality::{
-    EvictionCandidate, Gain, GainCount, Layout, Locality, Node, Nodes, Service, Shares, StorageDrivers, WhyNot,
+    Circumstances, EvictionCandidate, Gain, GainCount, Layout, Locality, Node, Nodes, Service, Shares, StorageDrivers,
+    WhyNot,
 };
 
 pub(crate) use placement::{PlaceQuestion, PlacedNode, Placement, PodSource};
@@ -216,13 +217,13 @@ impl LocalityReport {
 
 /// The reason why a pod has the wrong scheduler, as far as it is known.
 #[derive(Clone, Copy, Default)]
-struct Cause {
-    /// The verdict about the pod, if it was the one of its group that was asked about.
+struct Cause<'a> {
+    /// The verdict about the pod of its group that was asked about.
     verdict: Option<Verdict>,
-    /// Whether creating the pod again is enough; `None` if this was not asked, or is not known.
-    ///
-    /// Pods of a group can have missed colocate for different reasons. But they come from the same template, so either all of them would
-    /// get the scheduler if created again, or none would.
+    /// The name of that pod, if it is another one. Pods of a group can have missed colocate for different reasons.
+    about: Option<&'a str>,
+    /// Whether creating the pod again is enough; `None` if this was not asked, or is not known. Pods of a group come from the same
+    /// template, so either all of them would get the scheduler, or none would.
     is_recreation: Option<bool>,
 }
 
@@ -231,27 +232,32 @@ fn candidate<'a>(
     judged: &'a JudgedPod<'_>,
     drivers: &'a StorageDrivers,
     nodes: Option<&'a Nodes>,
-    Cause { verdict, is_recreation }: Cause,
+    Cause { verdict, about, is_recreation }: Cause<'a>,
 ) -> EvictionCandidate<'a> {
     let is_fixed = match (judged.would_reach_colocate, is_recreation) {
         (Some(false), _) | (_, Some(false)) => Some(false),
         (Some(true), Some(true)) => Some(true),
         _ => None,
     };
-    let circumstances = judged.circumstances(drivers, nodes, (verdict, is_fixed));
+    let circumstances = Circumstances {
+        verdict,
+        verdict_about: about,
+        is_fixed_by_recreation: is_fixed,
+        ..judged.circumstances(drivers, nodes)
+    };
     EvictionCandidate { pod: &judged.pod, circumstances, has_controller: judged.has_controller }
 }
 
 /// Asks `why` about the first pod of each of the largest groups of pods with the wrong scheduler, [`EXPLAINED_AT_ONCE`] at a time. Returns
 /// one cause for each pod.
-async fn causes_of(
+async fn causes_of<'a>(
     reader: &Reader,
     drivers: &StorageDrivers,
-    non_local: &[JudgedPod<'_>],
+    non_local: &'a [JudgedPod<'_>],
     gain: Option<&Gain>,
     asked: LocalityQuestion<'_>,
     mut progress: impl FnMut(&'static str),
-) -> Vec<Cause> {
+) -> Vec<Cause<'a>> {
     let mut groups = HashMap::<_, Vec<usize>>::new();
     for (index, pod) in non_local.iter().enumerate().filter(|(_, pod)| pod.is_wrong(drivers)) {
         groups.entry(pod.group()).or_default().push(index);
@@ -270,10 +276,15 @@ async fn causes_of(
         for (pods, answer) in groups.iter().zip(join_all(answers).await) {
             progress("workloads asked about");
             let Some((verdict, is_recreation)) = answer else { continue };
+            let cause = Cause {
+                verdict: Some(verdict),
+                about: Some(&non_local[pods[0]].place.name),
+                is_recreation: Some(is_recreation).filter(|_| verdict != Verdict::Unknown),
+            };
             for index in pods {
-                causes[*index].is_recreation = Some(is_recreation).filter(|_| verdict != Verdict::Unknown);
+                causes[*index] = cause;
             }
-            causes[pods[0]].verdict = Some(verdict);
+            causes[pods[0]].about = None;
         }
     }
     causes

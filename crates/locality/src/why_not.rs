@@ -21,6 +21,8 @@ pub struct Circumstances<'a> {
     pub expectation: &'a Expectation,
     /// Why it has another one; `None` if this was not asked.
     pub verdict: Option<Verdict>,
+    /// The pod of the same workload that the verdict is about; `None` for this pod.
+    pub verdict_about: Option<&'a str>,
     /// Whether a replacement pod would get the expected scheduler; `None` if this is not known.
     pub is_fixed_by_recreation: Option<bool>,
     /// The demands of the pod on its node.
@@ -57,6 +59,8 @@ pub enum WhyNot {
         expected: Arc<str>,
         /// The cause.
         verdict: Option<Verdict>,
+        /// The pod of the same workload that has this cause; `None` for this pod.
+        about: Option<Arc<str>>,
     },
     /// The pod has a scheduler that does not know where the data is, and colocate would not replace that scheduler.
     OtherScheduler(Arc<str>, Reason),
@@ -184,7 +188,12 @@ impl Circumstances<'_> {
             _ if scheduler == actual => WhyNot::OtherScheduler(actual.clone(), *reason),
             _ => {
                 let (actual, expected) = (actual.clone(), scheduler.clone());
-                WhyNot::WrongScheduler { actual, expected, verdict: self.verdict }
+                WhyNot::WrongScheduler {
+                    actual,
+                    expected,
+                    verdict: self.verdict,
+                    about: self.verdict_about.map(Into::into),
+                }
             }
         })
     }
@@ -290,9 +299,13 @@ impl fmt::Display for WhyNot {
             Self::DaemonSet => f.write_str("its DaemonSet runs a pod on each node"),
             Self::SchedulingGroup => f.write_str("it belongs to a scheduling group"),
             Self::NotRecognized => f.write_str("the driver's scheduler recognizes none of its claims"),
-            Self::WrongScheduler { actual, expected, verdict } => {
+            Self::WrongScheduler { actual, expected, verdict, about } => {
                 write!(f, "it has the scheduler {actual} instead of {expected}")?;
-                verdict.map_or(Ok(()), |verdict| write!(f, " ({verdict})"))
+                match (verdict, about) {
+                    (None, _) => Ok(()),
+                    (Some(verdict), None) => write!(f, " ({verdict})"),
+                    (Some(verdict), Some(pod)) => write!(f, " ({pod}: {verdict})"),
+                }
             }
             Self::OtherScheduler(scheduler, reason) => {
                 write!(

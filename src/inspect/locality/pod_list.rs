@@ -10,7 +10,7 @@ use super::{Layouts, MAX_KEPT, PodPlace, UnknownPod};
 use crate::api::ApiError;
 use crate::companion::MountedClaim;
 use crate::engine::{Absence, ClaimRef, Owner, Unknown, Workload, WorkloadObject};
-use crate::insight::{Answer, Expectation, LivePod, Verdict};
+use crate::insight::{Answer, Expectation, LivePod};
 use crate::inspect::access::Access;
 use crate::inspect::audit::{Auditor, ConfigSource, Live, Rules};
 use crate::inspect::kinds;
@@ -312,18 +312,18 @@ impl<'a> PodList<'a> {
 impl JudgedPod<'_> {
     /// Returns true if the pod is not local because it has another scheduler than it should have.
     pub(super) fn is_wrong(&self, drivers: &StorageDrivers) -> bool {
-        self.circumstances(drivers, None, (None, None)).is_on_wrong_scheduler(&self.pod)
+        self.circumstances(drivers, None).is_on_wrong_scheduler(&self.pod)
     }
 
-    /// Returns what is known about its scheduling. `is_fixed_by_recreation` is that of [`Circumstances`].
+    /// Returns what is known about its scheduling without asking why it has its scheduler.
     pub(super) fn circumstances<'s>(
         &'s self,
         drivers: &'s StorageDrivers,
         nodes: Option<&'s Nodes>,
-        (verdict, is_fixed_by_recreation): (Option<Verdict>, Option<bool>),
     ) -> Circumstances<'s> {
         let Self { expectation, demand, .. } = self;
-        Circumstances { drivers, expectation, verdict, is_fixed_by_recreation, demand, nodes }
+        let (verdict, verdict_about, is_fixed_by_recreation) = (None, None, None);
+        Circumstances { drivers, expectation, verdict, verdict_about, is_fixed_by_recreation, demand, nodes }
     }
 
     /// Returns the key by which pods are grouped: their workload, their reason, and their actual and expected scheduler.

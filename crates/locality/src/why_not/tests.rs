@@ -66,18 +66,21 @@ fn the_scheduler_explains_a_pod_that_is_not_local() {
             drivers: &drivers,
             expectation: &expectation,
             verdict,
+            verdict_about: None,
             is_fixed_by_recreation: Some(false),
             demand: &demand,
             nodes: Some(&nodes),
         };
         assert_eq!(words(&circumstances, &pod([&on])), [expected]);
     }
-    let why = WhyNot::WrongScheduler {
-        actual: "default-scheduler".into(),
-        expected: "stork".into(),
-        verdict: Some(Verdict::ClaimYounger),
+    let text = |verdict, about: Option<&str>| {
+        let (actual, expected) = ("default-scheduler".into(), "stork".into());
+        WhyNot::WrongScheduler { actual, expected, verdict, about: about.map(Into::into) }.to_string()
     };
-    assert_eq!(why.to_string(), "it has the scheduler default-scheduler instead of stork (claim-younger)");
+    let start = "it has the scheduler default-scheduler instead of stork";
+    assert_eq!(text(None, None), start);
+    assert_eq!(text(Some(Verdict::ClaimYounger), None), format!("{start} (claim-younger)"));
+    assert_eq!(text(Some(Verdict::ClaimYounger), Some("mysql-0")), format!("{start} (mysql-0: claim-younger)"));
 }
 
 #[test]
@@ -97,6 +100,7 @@ fn the_scheduler_of_another_driver_is_not_the_right_one() {
             drivers: &drivers,
             expectation: &expectation,
             verdict: None,
+            verdict_about: None,
             is_fixed_by_recreation: Some(false),
             demand: &demand,
             nodes: None,
@@ -129,6 +133,7 @@ fn the_replicas_and_nodes_explain_a_pod_with_the_right_scheduler() {
             drivers: &drivers,
             expectation: &expectation,
             verdict: None,
+            verdict_about: None,
             is_fixed_by_recreation: Some(false),
             demand,
             nodes,
@@ -220,6 +225,7 @@ fn a_driver_without_a_scheduler_is_never_on_the_wrong_one() {
             drivers: &drivers,
             expectation: &expectation,
             verdict: None,
+            verdict_about: None,
             is_fixed_by_recreation: Some(true),
             demand: &demand,
             nodes: None,
@@ -248,6 +254,7 @@ fn advice_fits_the_driver_and_the_workload() {
             drivers: &drivers,
             expectation: &expectation,
             verdict: None,
+            verdict_about: None,
             is_fixed_by_recreation: Some(true),
             demand,
             nodes: Some(&nodes),
@@ -276,6 +283,7 @@ fn a_claim_that_is_not_recognized_is_named() {
         drivers: &drivers,
         expectation: &expectation,
         verdict: None,
+        verdict_about: None,
         is_fixed_by_recreation: Some(false),
         demand: &demand,
         nodes: None,
@@ -292,6 +300,7 @@ fn a_volume_that_is_not_recognized_does_not_attract_its_pod() {
         drivers: &drivers,
         expectation: &expectation,
         verdict: None,
+        verdict_about: None,
         is_fixed_by_recreation: Some(false),
         demand: &demand,
         nodes: None,
