@@ -19,7 +19,7 @@ use self::tables::Tables;
 pub(super) use self::tables::{floor_to_tenth, table};
 use super::console::Console;
 use super::examples::{self, Examples};
-use super::input::{FileOptions, Input, check_namespace, namespace, path_or_nothing};
+use super::input::{FileOptions, Input, check_namespace, load_config, namespace, path_or_nothing};
 use super::paint::{ColorOption, bounded};
 use super::problem::Problem;
 use super::{Exit, Usage};
@@ -143,8 +143,7 @@ impl Audit {
         if !self.audit_log.is_empty() {
             return self.read_audit_logs().await;
         }
-        let path = self.config.as_deref().filter(|path| !path.as_os_str().is_empty());
-        let config = path.map(Config::load).transpose()?;
+        let config = load_config(self.config.as_deref())?;
         let mut console = Console::new(false);
         self.files.check_usage("audit -f", &self.filename, &[])?;
         let mut input = match &self.filename[..] {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::input::path_or_nothing;
+use super::input::{load_config, path_or_nothing};
 use crate::api::ClusterChoice;
 use crate::config::{Config, ConfigError};
 
@@ -32,7 +32,6 @@ impl ClusterOptions {
 
     /// Reads the configuration file, if one is named.
     pub(super) fn config(&self) -> Result<Option<Config>, ConfigError> {
-        let path = self.config.as_deref().filter(|path| !path.as_os_str().is_empty());
-        path.map(Config::load).transpose()
+        load_config(self.config.as_deref())
     }
 }

@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::program::Program;
 use crate::api::{ApiClient, ClusterChoice};
 use crate::claims::Snapshot;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::engine::dns;
 use crate::manifest::{FileSearch, Source, is_stdin};
 
@@ -135,8 +135,7 @@ impl InputOptions {
     }
 
     pub(super) fn config(&self) -> anyhow::Result<Config> {
-        let path = self.config.as_deref().filter(|path| !path.as_os_str().is_empty());
-        Ok(path.map(Config::load).transpose()?.unwrap_or_default())
+        Ok(load_config(self.config.as_deref())?.unwrap_or_default())
     }
 
     /// Makes a client of the cluster, if one is to be queried.
@@ -226,6 +225,11 @@ fn shell_word(word: &str) -> String {
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
+}
+
+/// Loads the configuration file that an option or `COLOCATE_CONFIG` names. An empty path names none.
+pub(super) fn load_config(path: Option<&Path>) -> Result<Option<Config>, ConfigError> {
+    path.filter(|path| !path.as_os_str().is_empty()).map(Config::load).transpose()
 }
 
 /// Parses a path that may be empty, which is the same as none: a variable may be set but empty.

@@ -50,13 +50,17 @@ pub enum Test {
     WithoutBits(u64),
 }
 
+/// The CSI drivers of Longhorn and LINSTOR, which are also the provisioners of their volumes.
+pub(super) const LONGHORN: &str = "driver.longhorn.io";
+pub(super) const LINSTOR: &str = "linstor.csi.linbit.com";
+
 /// The names of the custom resources that are built in, each with the provisioner of its volumes.
 pub const BUILT_IN: [(&str, &str); 5] = [
-    ("longhorn", "driver.longhorn.io"),
+    ("longhorn", LONGHORN),
     ("hwameistor", "lvm.hwameistor.io"),
     ("topolvm", "topolvm.io"),
     ("openebs-lvm", "local.csi.openebs.io"),
-    ("linstor", "linstor.csi.linbit.com"),
+    ("linstor", LINSTOR),
 ];
 
 impl FromStr for CustomResource {

@@ -115,15 +115,7 @@ mod tests {
     fn each_pod_takes_its_room() {
         let (drivers, demand, on) = (portworx(), demand(), replicas(&["n1", "n2"], None));
         let expectation = expectation(Reason::AlreadySet, "stork", "stork");
-        let circumstances = Circumstances {
-            drivers: &drivers,
-            expectation: &expectation,
-            verdict: None,
-            verdict_about: None,
-            is_fixed_by_recreation: None,
-            demand: &demand,
-            nodes: None,
-        };
+        let circumstances = Circumstances::new(&drivers, &expectation, &demand);
         let pod = pod([&on]);
         let mut gain = Gain::new(nodes());
         let targets = gain.add(&[EvictionCandidate { pod: &pod, circumstances, has_controller: true }; 4]);
@@ -138,13 +130,8 @@ mod tests {
             let mut pod = pod([&on]);
             pod.volumes[0].recognized = recognized;
             let circumstances = Circumstances {
-                drivers: &drivers,
-                expectation,
-                verdict: None,
-                verdict_about: None,
                 is_fixed_by_recreation: is_fixed,
-                demand: &demand,
-                nodes: None,
+                ..Circumstances::new(&drivers, expectation, &demand)
             };
             let mut gain = Gain::new(nodes());
             gain.add(&[EvictionCandidate { pod: &pod, circumstances, has_controller }]);
@@ -173,15 +160,8 @@ mod tests {
         let wrong = expectation(Reason::Injected, "default-scheduler", "stork");
         let pod = pod([&on]);
         let candidates = [None, None, Some(true)].map(|is_fixed_by_recreation| {
-            let circumstances = Circumstances {
-                drivers: &drivers,
-                expectation: &wrong,
-                verdict: None,
-                verdict_about: None,
-                is_fixed_by_recreation,
-                demand: &demand,
-                nodes: None,
-            };
+            let circumstances =
+                Circumstances { is_fixed_by_recreation, ..Circumstances::new(&drivers, &wrong, &demand) };
             EvictionCandidate { pod: &pod, circumstances, has_controller: true }
         });
         let mut gain = Gain::new(nodes());

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
+use super::custom_resource::{LINSTOR, LONGHORN};
 use super::node_selector::NodeSelector;
 
 /// The fields of a `PersistentVolume` that lead to its data.
@@ -25,10 +26,6 @@ pub struct Volume {
     /// Whether the storage serves it to all nodes over NFS.
     pub is_served: bool,
 }
-
-/// The CSI drivers of Longhorn and LINSTOR.
-const LONGHORN: &str = "driver.longhorn.io";
-const LINSTOR: &str = "linstor.csi.linbit.com";
 
 #[derive(Deserialize)]
 struct PersistentVolume<'a> {

@@ -85,6 +85,21 @@ pub enum WhyNot {
     Unexplained,
 }
 
+impl<'a> Circumstances<'a> {
+    /// Creates the facts before the nodes are known, and before anything is asked about the scheduler.
+    pub const fn new(drivers: &'a StorageDrivers, expectation: &'a Expectation, demand: &'a PodDemand) -> Self {
+        Self {
+            drivers,
+            expectation,
+            verdict: None,
+            verdict_about: None,
+            is_fixed_by_recreation: None,
+            demand,
+            nodes: None,
+        }
+    }
+}
+
 impl Circumstances<'_> {
     /// Returns the reasons why a pod is not local, the decisive one first: each reason remains even if all later ones are resolved.
     ///

@@ -321,9 +321,7 @@ impl JudgedPod<'_> {
         drivers: &'s StorageDrivers,
         nodes: Option<&'s Nodes>,
     ) -> Circumstances<'s> {
-        let Self { expectation, demand, .. } = self;
-        let (verdict, verdict_about, is_fixed_by_recreation) = (None, None, None);
-        Circumstances { drivers, expectation, verdict, verdict_about, is_fixed_by_recreation, demand, nodes }
+        Circumstances { nodes, ..Circumstances::new(drivers, &self.expectation, &self.demand) }
     }
 
     /// Returns the key by which pods are grouped: their workload, their reason, and their actual and expected scheduler.

@@ -63,13 +63,10 @@ fn the_scheduler_explains_a_pod_that_is_not_local() {
     ] {
         let expectation = expectation(reason, actual, scheduler);
         let circumstances = Circumstances {
-            drivers: &drivers,
-            expectation: &expectation,
             verdict,
-            verdict_about: None,
             is_fixed_by_recreation: Some(false),
-            demand: &demand,
             nodes: Some(&nodes),
+            ..Circumstances::new(&drivers, &expectation, &demand)
         };
         assert_eq!(words(&circumstances, &pod([&on])), [expected]);
     }
@@ -97,13 +94,8 @@ fn the_scheduler_of_another_driver_is_not_the_right_one() {
     ] {
         let expectation = expectation(Reason::AlreadySet, scheduler, scheduler);
         let circumstances = Circumstances {
-            drivers: &drivers,
-            expectation: &expectation,
-            verdict: None,
-            verdict_about: None,
             is_fixed_by_recreation: Some(false),
-            demand: &demand,
-            nodes: None,
+            ..Circumstances::new(&drivers, &expectation, &demand)
         };
         let mut pod = pod([&on]);
         pod.volumes[0].driver = driver.into();
@@ -130,13 +122,9 @@ fn the_replicas_and_nodes_explain_a_pod_with_the_right_scheduler() {
     let why = |replicas: &[Replicas], demand: &PodDemand, nodes: &Nodes| {
         let nodes = Some(nodes);
         let circumstances = Circumstances {
-            drivers: &drivers,
-            expectation: &expectation,
-            verdict: None,
-            verdict_about: None,
             is_fixed_by_recreation: Some(false),
-            demand,
             nodes,
+            ..Circumstances::new(&drivers, &expectation, demand)
         };
         words(&circumstances, &pod(replicas))
     };
@@ -221,15 +209,8 @@ fn a_driver_without_a_scheduler_is_never_on_the_wrong_one() {
         }
         let scheduler = if own[0].0 == "portworx" { "stork" } else { actual };
         let (expectation, demand) = (expectation(reason, actual, scheduler), PodDemand::default());
-        let circumstances = Circumstances {
-            drivers: &drivers,
-            expectation: &expectation,
-            verdict: None,
-            verdict_about: None,
-            is_fixed_by_recreation: Some(true),
-            demand: &demand,
-            nodes: None,
-        };
+        let circumstances =
+            Circumstances { is_fixed_by_recreation: Some(true), ..Circumstances::new(&drivers, &expectation, &demand) };
         assert_eq!(words(&circumstances, &pod), expected, "{own:?} {reason:?}");
         assert_eq!(circumstances.would_be_placed(&pod), Some(gains), "{own:?} {reason:?}");
     }
@@ -251,13 +232,9 @@ fn advice_fits_the_driver_and_the_workload() {
         let mut pod = pod(replicas.iter().copied());
         pod.volumes.iter_mut().for_each(|volume| volume.driver = driver.into());
         let circumstances = Circumstances {
-            drivers: &drivers,
-            expectation: &expectation,
-            verdict: None,
-            verdict_about: None,
             is_fixed_by_recreation: Some(true),
-            demand,
             nodes: Some(&nodes),
+            ..Circumstances::new(&drivers, &expectation, demand)
         };
         let why = circumstances.why_not(&pod);
         why.iter().map(|why| format!("{}: {}", why.as_str(), why.advice())).collect::<Vec<_>>()
@@ -279,15 +256,8 @@ fn a_claim_that_is_not_recognized_is_named() {
     let on = replicas(&["n1"], None);
     let mut pod = pod([&on]);
     pod.volumes[0].recognized = false;
-    let circumstances = Circumstances {
-        drivers: &drivers,
-        expectation: &expectation,
-        verdict: None,
-        verdict_about: None,
-        is_fixed_by_recreation: Some(false),
-        demand: &demand,
-        nodes: None,
-    };
+    let circumstances =
+        Circumstances { is_fixed_by_recreation: Some(false), ..Circumstances::new(&drivers, &expectation, &demand) };
     let why: Vec<_> = circumstances.why_not(&pod).iter().map(ToString::to_string).collect();
     assert_eq!(why, ["the driver's scheduler does not recognize claim `c0`"]);
 }
@@ -296,15 +266,8 @@ fn a_claim_that_is_not_recognized_is_named() {
 fn a_volume_that_is_not_recognized_does_not_attract_its_pod() {
     let (drivers, demand) = (portworx(), PodDemand::default());
     let expectation = expectation(Reason::AlreadySet, "stork", "stork");
-    let circumstances = Circumstances {
-        drivers: &drivers,
-        expectation: &expectation,
-        verdict: None,
-        verdict_about: None,
-        is_fixed_by_recreation: Some(false),
-        demand: &demand,
-        nodes: None,
-    };
+    let circumstances =
+        Circumstances { is_fixed_by_recreation: Some(false), ..Circumstances::new(&drivers, &expectation, &demand) };
     let (one, both) = (replicas(&["n1"], None), replicas(&["n1", "n2"], None));
     for (volumes, recognized, expected) in [
         // Stork locates only the first volume, and may choose n2.
